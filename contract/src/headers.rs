@@ -1,0 +1,16 @@
+//! The names of the headers that travel between client, filter, services and analyzer.
+
+/// `true` or `false`: the version that a request goes to. Routes match it; a client may send it by hand.
+pub const CANARY: &str = "x-canary";
+/// `<namespace>/<name>` of the canary whose filter decided; shows the next filter that a hop is decided.
+pub const CANARY_BY: &str = "x-canary-by";
+/// Everything else that Serin sets begins with this.
+pub const SERIN_PREFIX: &str = "x-serin-";
+
+/// The two values of [`CANARY`].
+pub const TRUE: &str = "true";
+/// See [`TRUE`].
+pub const FALSE: &str = "false";
+
+/// Where filters post their reports.
+pub const REPORT_PATH: &str = "/v1/report";

@@ -1,0 +1,313 @@
+//! The plan: what the analyzer tells the filters to do. A [`PlanDocument`] is the JSON; compiled into a
+//! [`Plan`] nothing in it can be wrong any more, and a request finds its canary in it.
+
+use crate::hosts::{HostTable, without_port};
+use crate::parse::{FieldError, from_json};
+use crate::sample::Sample;
+use crate::share::{Revision, Share, Step, Stratum};
+use crate::{Arm, PerArm};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// The plan as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanDocument {
+    /// Which plan this is.
+    pub revision: Revision,
+    /// How often a filter reports, in milliseconds, 100 to 60,000.
+    pub report_interval_ms: u64,
+    /// The releases under test.
+    #[serde(default)]
+    pub canaries: Vec<CanaryDocument>,
+}
+
+/// One release under test, as it travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CanaryDocument {
+    /// `<namespace>/<name>`.
+    pub name: String,
+    /// The period of constant share that this plan belongs to.
+    pub step: Step,
+    /// The period within which a unit counts once.
+    pub stratum: Stratum,
+    /// Authorities without port: `shop.example`, `*.example`, `*`.
+    pub hosts: Vec<String>,
+    /// The path prefix under which the canary applies.
+    #[serde(default = "root")]
+    pub path_prefix: String,
+    /// Goes before the unit into the hash.
+    pub salt: String,
+    /// Where a unit comes from; the first that yields one counts.
+    #[serde(default)]
+    pub units: Vec<UnitSource>,
+    /// The canary's share, in basis points.
+    pub canary_share: Share,
+    /// Whether a client may choose its version by hand.
+    #[serde(default)]
+    pub manual: Manual,
+    /// Requests that are never part of the release.
+    #[serde(default)]
+    pub exclude: Exclude,
+    /// A request that takes longer makes its unit slow; in microseconds.
+    pub slow_edge_us: u64,
+    /// Which units are reported as seen.
+    #[serde(default)]
+    pub seen_sample: Sample,
+    /// Which units are reported as erred or slow.
+    #[serde(default)]
+    pub event_sample: Sample,
+    /// The clusters (`xds.cluster_name`) of each version.
+    pub served_by: PerArm<Vec<String>>,
+}
+
+fn root() -> String {
+    "/".to_owned()
+}
+
+/// A place in the request that holds a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnitSource {
+    /// The value of a request header.
+    Header(String),
+}
+
+/// Whether a client may choose its version with `x-canary: true|false`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Manual {
+    /// Anybody may.
+    #[default]
+    Always,
+    /// Nobody may: the header is removed.
+    Never,
+}
+
+/// Requests that are never part of the release: health probes, bots.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Exclude {
+    /// Paths that begin with one of these.
+    #[serde(default)]
+    pub path_prefixes: Vec<String>,
+    /// User agents that contain one of these, in any case.
+    #[serde(default)]
+    pub user_agents: Vec<String>,
+}
+
+/// How often filters may be asked to report.
+pub const REPORT_INTERVALS_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
+
+/// A checked plan.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Which plan this is.
+    pub revision: Revision,
+    /// How often a filter reports.
+    pub report_interval: Duration,
+    canaries: Vec<CanaryPlan>,
+    hosts: HostTable,
+}
+
+/// One canary of a checked plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CanaryPlan {
+    /// `<namespace>/<name>`.
+    pub name: String,
+    /// See [`CanaryDocument::step`].
+    pub step: Step,
+    /// See [`CanaryDocument::stratum`].
+    pub stratum: Stratum,
+    /// See [`CanaryDocument::salt`].
+    pub salt: String,
+    /// In the order in which they are asked; header names in lower case.
+    pub units: Vec<UnitSource>,
+    /// The canary's share.
+    pub canary_share: Share,
+    /// See [`Manual`].
+    pub manual: Manual,
+    /// Path prefixes as given, user agents in lower case.
+    pub exclude: Exclude,
+    /// A request that takes longer, in microseconds, makes its unit slow.
+    pub slow_edge_us: u64,
+    /// Which units are reported as seen.
+    pub seen_sample: Sample,
+    /// Which units are reported as erred or slow.
+    pub event_sample: Sample,
+    served_by: PerArm<Vec<String>>,
+}
+
+impl CanaryPlan {
+    /// Whose cluster this is; none when it belongs to neither version.
+    pub fn served_by(&self, cluster: &[u8]) -> Option<Arm> {
+        Arm::ALL
+            .into_iter()
+            .find(|arm| self.served_by.get(*arm).iter().any(|name| name.as_bytes() == cluster))
+    }
+}
+
+impl Plan {
+    /// Parses and checks a plan; a plan that is wrong anywhere is refused as a whole.
+    ///
+    /// # Errors
+    /// With the path of the first field that is wrong.
+    pub fn from_json(text: &[u8]) -> Result<Self, FieldError> {
+        Self::compile(from_json(text)?)
+    }
+
+    /// Checks a document.
+    ///
+    /// # Errors
+    /// With the path of the first field that is wrong.
+    pub fn compile(document: PlanDocument) -> Result<Self, FieldError> {
+        if !REPORT_INTERVALS_MS.contains(&document.report_interval_ms) {
+            return Err(FieldError::new(
+                "report_interval_ms",
+                format!("{} is not allowed: 100 to 60000", document.report_interval_ms),
+            ));
+        }
+        let mut hosts = HostTable::default();
+        let mut canaries: Vec<CanaryPlan> = Vec::with_capacity(document.canaries.len());
+        for (index, raw) in document.canaries.into_iter().enumerate() {
+            let path = format!("canaries[{index}]");
+            if canaries.iter().any(|canary| canary.name == raw.name) {
+                return Err(FieldError::new(
+                    format!("{path}.name"),
+                    format!("`{}` is there twice", raw.name),
+                ));
+            }
+            for (place, host) in raw.hosts.iter().enumerate() {
+                let field = format!("{path}.hosts[{place}]");
+                check_host(host).map_err(|message| FieldError::new(&field, message))?;
+                hosts.insert(&host.to_ascii_lowercase(), &raw.path_prefix, index).map_err(|owner| {
+                    let owner = canaries.get(owner).map_or("this canary", |canary| &canary.name);
+                    FieldError::new(&field, format!("`{host}{}` belongs to {owner} already", raw.path_prefix))
+                })?;
+            }
+            canaries.push(compile_canary(raw).map_err(|error| error.under(&path))?);
+        }
+        Ok(Self {
+            revision: document.revision,
+            report_interval: Duration::from_millis(document.report_interval_ms),
+            canaries,
+            hosts,
+        })
+    }
+
+    /// The canary that a request belongs to, and its place among [`Self::canaries`].
+    pub fn find(&self, authority: &str, path: &str) -> Option<(usize, &CanaryPlan)> {
+        let host = without_port(authority);
+        let index = if host.bytes().any(|b| b.is_ascii_uppercase()) {
+            self.hosts.find(&host.to_ascii_lowercase(), path)
+        } else {
+            self.hosts.find(host, path)
+        }?;
+        self.canaries.get(index).map(|canary| (index, canary))
+    }
+
+    /// All canaries, in the plan's order.
+    pub fn canaries(&self) -> &[CanaryPlan] {
+        &self.canaries
+    }
+}
+
+/// Why a host pattern is none, as a sentence.
+///
+/// # Errors
+/// When it is empty, has a port or path, or a star elsewhere than in front.
+pub fn check_host(host: &str) -> Result<(), String> {
+    let rest = host.strip_prefix("*.").unwrap_or(if host == "*" { "" } else { host });
+    let empty = rest.is_empty() && host != "*";
+    if empty
+        || rest.contains('*')
+        || rest.contains('/')
+        || rest.contains(char::is_whitespace)
+        || without_port(rest) != rest
+    {
+        return Err(format!(
+            "`{host}` is no host: allowed are `shop.example`, `*.example` and `*`, without a port"
+        ));
+    }
+    Ok(())
+}
+
+fn compile_canary(raw: CanaryDocument) -> Result<CanaryPlan, FieldError> {
+    check_name(&raw.name).map_err(|message| FieldError::new("name", message))?;
+    if raw.hosts.is_empty() {
+        return Err(FieldError::new("hosts", "there is none: name at least one host"));
+    }
+    if !raw.path_prefix.starts_with('/') {
+        return Err(FieldError::new("path_prefix", format!("`{}` must begin with `/`", raw.path_prefix)));
+    }
+    if raw.slow_edge_us == 0 {
+        return Err(FieldError::new("slow_edge_us", "0 is not allowed: at least one microsecond"));
+    }
+    let units = raw
+        .units
+        .into_iter()
+        .enumerate()
+        .map(|(index, source)| {
+            check_unit(source).map_err(|message| FieldError::new(format!("units[{index}]"), message))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let exclude = Exclude {
+        path_prefixes: raw.exclude.path_prefixes,
+        user_agents: raw.exclude.user_agents.iter().map(|agent| agent.to_ascii_lowercase()).collect(),
+    };
+    for (field, list) in [("path_prefixes", &exclude.path_prefixes), ("user_agents", &exclude.user_agents)] {
+        if let Some(place) = list.iter().position(String::is_empty) {
+            return Err(FieldError::new(
+                format!("exclude.{field}[{place}]"),
+                "is empty: it would exclude everything",
+            ));
+        }
+    }
+    if let Some(both) = raw.served_by.stable.iter().find(|name| raw.served_by.canary.contains(name)) {
+        return Err(FieldError::new("served_by", format!("`{both}` cannot serve both versions")));
+    }
+    Ok(CanaryPlan {
+        name: raw.name,
+        step: raw.step,
+        stratum: raw.stratum,
+        salt: raw.salt,
+        units,
+        canary_share: raw.canary_share,
+        manual: raw.manual,
+        exclude,
+        slow_edge_us: raw.slow_edge_us,
+        seen_sample: raw.seen_sample,
+        event_sample: raw.event_sample,
+        served_by: raw.served_by,
+    })
+}
+
+/// A canary's name is `<namespace>/<name>`: two DNS labels, so that it can stand in a header.
+///
+/// # Errors
+/// A sentence that says what is allowed.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let label = |part: &str| {
+        !part.is_empty()
+            && part.len() <= 253
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+    };
+    match name.split_once('/') {
+        Some((namespace, rest)) if label(namespace) && label(rest) => Ok(()),
+        Some(_) | None => Err(format!(
+            "`{name}` is not allowed: `<namespace>/<name>`, each of lower-case letters, digits, `-` and `.`"
+        )),
+    }
+}
+
+fn check_unit(source: UnitSource) -> Result<UnitSource, String> {
+    match source {
+        UnitSource::Header(name) => {
+            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+            if name.is_empty() || !name.bytes().all(token) {
+                return Err(format!("`{name}` is no header name"));
+            }
+            Ok(UnitSource::Header(name.to_ascii_lowercase()))
+        }
+    }
+}
