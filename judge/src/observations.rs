@@ -1,0 +1,363 @@
+//! Everything observed about one canary: reports go in, a summary comes out.
+
+use crate::confidence;
+use crate::evidence::Mixture;
+use crate::histogram::{Histogram, Quantile};
+use crate::sample_ratio::SampleRatio;
+use crate::settings::Settings;
+use crate::summary::{ArmSummary, EvidenceSummary, Summary};
+use crate::time::Time;
+pub use crate::totals::{ArmTotals, Totals};
+use crate::units::{Damaged, MAX, Units};
+use crate::window::{LENGTH, Window, WindowCounts};
+use serde::{Deserialize, Serialize};
+use serin_contract::report::Instance;
+use serin_contract::{Arm, CanaryReport, PerArm, Sample, Share, Step, Stratum, UnitHash};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A filter that is silent for so long no longer counts as reporting.
+const SILENT: Duration = Duration::from_secs(30);
+/// Stable requests in a stratum after which the slow edge is set.
+const EDGE_REQUESTS: u64 = 200;
+
+/// What was counted, and what it says. The sets of units are not part of its written form: see
+/// [`Self::units_to_bytes`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Observations {
+    totals: Totals,
+    window: Window,
+    step: Step,
+    stratum: Stratum,
+    share: Share,
+    stratum_started: Time,
+    step_requests: PerArm<u64>,
+    errors: Mixture,
+    slow: Mixture,
+    erring: PerArm<u64>,
+    slowed: PerArm<u64>,
+    sample_ratio: SampleRatio,
+    seen_sample: Sample,
+    event_sample: Sample,
+    edge: SlowEdge,
+    last_stable_p95: Option<u64>,
+    senders: BTreeMap<Instance, Sender>,
+    last_report: Option<Time>,
+    #[serde(skip)]
+    units: Units,
+}
+
+/// The edge beyond which a request is slow.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+struct SlowEdge {
+    /// In microseconds; none before stable's latency was ever known.
+    micros: Option<u64>,
+    /// Whether it is set for the running stratum.
+    frozen: bool,
+    /// Stable's latencies in the running stratum, until it is.
+    stable: Histogram,
+}
+
+/// A filter that reports.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Sender {
+    last: Time,
+    interval: Duration,
+    overdue: PerArm<u64>,
+}
+
+impl Observations {
+    /// Nothing yet.
+    pub fn new(now: Time) -> Self {
+        Self {
+            totals: Totals::default(),
+            window: Window::default(),
+            step: Step::default(),
+            stratum: Stratum::default(),
+            share: Share::NONE,
+            stratum_started: now,
+            step_requests: PerArm::default(),
+            errors: Mixture::default(),
+            slow: Mixture::default(),
+            erring: PerArm::default(),
+            slowed: PerArm::default(),
+            sample_ratio: SampleRatio::default(),
+            seen_sample: Sample::ALL,
+            event_sample: Sample::ALL,
+            edge: SlowEdge::default(),
+            last_stable_p95: None,
+            senders: BTreeMap::new(),
+            last_report: None,
+            units: Units::default(),
+        }
+    }
+
+    /// A new rollout: counting begins anew; who reports stays known.
+    pub fn begin_rollout(&mut self, now: Time) {
+        let senders = std::mem::take(&mut self.senders);
+        *self = Self { senders, last_report: self.last_report, step: self.step, ..Self::new(now) };
+    }
+
+    /// A new stratum, and maybe a new step, with its share.
+    pub fn begin_stratum(&mut self, step: Step, stratum: Stratum, share: Share, now: Time) {
+        if step != self.step {
+            self.step_requests = PerArm::default();
+            self.window.forget_routing();
+        }
+        if self.has_two_arms()
+            && let Quantile::Micros(p95) = self.window.sum(now).arms.stable.latency.quantile(0.95, 0)
+        {
+            self.last_stable_p95 = Some(p95);
+        }
+        (self.step, self.stratum, self.share, self.stratum_started) = (step, stratum, share, now);
+        if self.has_two_arms() {
+            self.errors.begin_stratum(now);
+            self.slow.begin_stratum(now);
+        }
+        self.sample_ratio.begin_stratum(share.fraction());
+        self.erring = PerArm::default();
+        self.slowed = PerArm::default();
+        self.edge.frozen = false;
+        self.edge.stable = Histogram::default();
+        self.units = Units::default();
+        (self.seen_sample, self.event_sample) = (Sample::ALL, Sample::ALL);
+    }
+
+    /// A person has seen to the arms' sizes: the question is asked anew.
+    pub fn restart_sample_ratio(&mut self) {
+        self.sample_ratio = SampleRatio::default();
+        self.sample_ratio.begin_stratum(self.share.fraction());
+        self.units.seen = Default::default();
+    }
+
+    fn has_two_arms(&self) -> bool {
+        self.share > Share::NONE && self.share < Share::ALL
+    }
+
+    /// Counts what one report says about this canary; an empty slice says that its sender lives and
+    /// nothing hangs. Entries of another stratum count in the totals and the window, never as evidence.
+    pub fn report(
+        &mut self,
+        settings: &Settings,
+        sender: Instance,
+        interval: Duration,
+        entries: &[CanaryReport],
+        now: Time,
+    ) {
+        let mut overdue = PerArm::<u64>::default();
+        for entry in entries {
+            overdue.stable += entry.arms.stable.overdue;
+            overdue.canary += entry.arms.canary.overdue;
+        }
+        self.senders.retain(|_, sender| now.since(sender.last) < SILENT);
+        self.senders.insert(sender, Sender { last: now, interval, overdue });
+        self.last_report = Some(now);
+        if self.has_two_arms() {
+            self.errors.restart_if_due(now);
+            self.slow.restart_if_due(now);
+        }
+        for entry in entries {
+            self.count(settings, entry, now);
+        }
+    }
+
+    fn count(&mut self, settings: &Settings, entry: &CanaryReport, now: Time) {
+        let in_step = entry.step == self.step;
+        self.totals.add(entry);
+        self.window.add(entry, in_step, now);
+        if in_step {
+            self.step_requests.stable += entry.arms.stable.requests;
+            self.step_requests.canary += entry.arms.canary.requests;
+        }
+        if in_step && entry.stratum == self.stratum {
+            self.count_units(entry);
+            self.set_edge(settings, entry);
+            self.bound_units();
+        }
+    }
+
+    fn count_units(&mut self, entry: &CanaryReport) {
+        let rho = self.share.fraction();
+        let mut erred = PerArm::<u64>::default();
+        let mut slowed = PerArm::<u64>::default();
+        for (arm, report) in entry.arms.iter() {
+            let (seen, events) = (self.seen_sample, self.event_sample);
+            for unit in report.seen.iter().filter(|unit| seen.has(**unit)) {
+                self.units.seen.insert(*unit, arm);
+            }
+            let new = |set: &mut crate::units::UnitSet, units: &[UnitHash]| {
+                units.iter().filter(|unit| events.has(**unit) && set.insert(**unit, arm)).count() as u64
+            };
+            *erred.get_mut(arm) += new(&mut self.units.erred, &report.erred);
+            *slowed.get_mut(arm) += new(&mut self.units.slow, &report.slow);
+        }
+        self.errors.observe(rho, erred.canary, erred.stable);
+        self.slow.observe(rho, slowed.canary, slowed.stable);
+        for arm in Arm::ALL {
+            *self.erring.get_mut(arm) += erred.get(arm);
+            *self.slowed.get_mut(arm) += slowed.get(arm);
+        }
+    }
+
+    /// After enough stable requests the edge is set once for the stratum; until then, and with one arm
+    /// only, the edge before it holds.
+    fn set_edge(&mut self, settings: &Settings, entry: &CanaryReport) {
+        if self.edge.frozen || !self.has_two_arms() {
+            return;
+        }
+        for (index, count) in &entry.arms.stable.latency {
+            self.edge.stable.add(*index, *count);
+        }
+        if self.edge.stable.count() < EDGE_REQUESTS {
+            return;
+        }
+        if let Quantile::Micros(p95) = self.edge.stable.quantile(0.95, 0) {
+            let factor = 1.0 + settings.limits.max_latency_increase / 100.0;
+            self.edge.micros = Some(((p95 as f64 * factor).ceil() as u64).max(1));
+            self.edge.frozen = true;
+            self.edge.stable = Histogram::default();
+        }
+    }
+
+    /// Halves the samples until the sets fit, and shows the sample ratio what was seen.
+    fn bound_units(&mut self) {
+        while self.units.seen.len() > MAX {
+            self.seen_sample = self.seen_sample.halved();
+            self.units.seen.thin(self.seen_sample);
+        }
+        while self.units.erred.len().max(self.units.slow.len()) > MAX {
+            self.event_sample = self.event_sample.halved();
+            self.units.erred.thin(self.event_sample);
+            self.units.slow.thin(self.event_sample);
+        }
+        let seen = self.units.seen.count();
+        self.sample_ratio.set(seen.canary, seen.stable);
+    }
+
+    /// The sums of the rollout.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// From when on a request is slow.
+    pub fn slow_edge(&self, settings: &Settings) -> Duration {
+        self.edge.micros.map_or(settings.limits.slow_request, Duration::from_micros)
+    }
+
+    /// Which units the filters should report as seen.
+    pub fn seen_sample(&self) -> Sample {
+        self.seen_sample
+    }
+
+    /// Which units the filters should report as erred or slow.
+    pub fn event_sample(&self) -> Sample {
+        self.event_sample
+    }
+
+    /// E of errors and of slowness.
+    pub fn evidence(&self) -> (f64, f64) {
+        (self.errors.e_value(), self.slow.e_value())
+    }
+
+    /// The stratum's units, packed.
+    pub fn units_to_bytes(&self) -> Vec<u8> {
+        self.units.to_bytes()
+    }
+
+    /// Takes over packed units.
+    ///
+    /// # Errors
+    /// When they are damaged; then nothing changes.
+    pub fn restore_units(&mut self, bytes: &[u8]) -> Result<(), Damaged> {
+        self.units = Units::from_bytes(bytes)?;
+        Ok(())
+    }
+
+    /// All but the sets of units, for the written form.
+    #[must_use]
+    pub fn clone_without_units(&self) -> Self {
+        Self {
+            totals: self.totals.clone(),
+            window: self.window.clone(),
+            errors: self.errors.clone(),
+            slow: self.slow.clone(),
+            sample_ratio: self.sample_ratio.clone(),
+            edge: self.edge.clone(),
+            senders: self.senders.clone(),
+            units: Units::default(),
+            ..*self
+        }
+    }
+
+    /// The numbers as they stand.
+    pub fn summary(&self, settings: &Settings, now: Time) -> Summary {
+        let window = self.window.sum(now);
+        let alpha = settings.false_rollback_rate;
+        let live = || self.senders.values().filter(|sender| now.since(sender.last) < SILENT);
+        let seen = self.units.seen.count();
+        let arm = |arm: Arm| {
+            let overdue = live().map(|sender| *sender.overdue.get(arm)).sum();
+            let units = *seen.get(arm) as f64 / self.seen_sample.fraction();
+            let age = now.since(self.stratum_started).as_secs_f64();
+            // One unit's requests are alike, so the units of the last minute are the trials.
+            let trials = units * (LENGTH.as_secs_f64() / age.max(1.0)).min(1.0);
+            arm_summary(&window, arm, overdue, units, trials, alpha, (self.erring, self.slowed))
+        };
+        Summary {
+            window: PerArm { stable: arm(Arm::Stable), canary: arm(Arm::Canary) },
+            step_requests: self.step_requests,
+            routing: window.routing,
+            evidence: EvidenceSummary {
+                errors: self.errors.e_value(),
+                slow: self.slow.e_value(),
+                threshold: 1.0 / alpha,
+                odds_ratio: confidence::odds_ratio(
+                    self.share.fraction(),
+                    self.erring.canary as f64,
+                    self.erring.stable as f64,
+                    alpha,
+                ),
+            },
+            sample_ratio: self.sample_ratio.e_value(),
+            last_stable_p95: self.last_stable_p95.map_or(Quantile::Unknown, Quantile::Micros),
+            slow_edge: self.slow_edge(settings),
+            last_report: self.last_report,
+            report_interval: live().map(|sender| sender.interval).max().unwrap_or_default(),
+        }
+    }
+}
+
+fn arm_summary(
+    window: &WindowCounts,
+    arm: Arm,
+    overdue: u64,
+    units: f64,
+    trials: f64,
+    alpha: f64,
+    (erring, slowed): (PerArm<u64>, PerArm<u64>),
+) -> ArmSummary {
+    let counts = window.arms.get(arm);
+    let requests = counts.requests as f64;
+    let rate = (counts.requests > 0).then(|| counts.errors as f64 / requests);
+    let quantile = |q| counts.latency.quantile(q, overdue);
+    ArmSummary {
+        requests: counts.requests,
+        errors: counts.errors,
+        error_rate: rate.map(|rate| 100.0 * rate),
+        error_rate_interval: rate.map(|rate| {
+            let trials = trials.min(requests);
+            let (low, high) = confidence::rate(rate * trials, trials, alpha);
+            (100.0 * low, 100.0 * high)
+        }),
+        latency_p50: quantile(0.5),
+        latency_p95: quantile(0.95),
+        latency_p99: quantile(0.99),
+        overdue,
+        units,
+        erring_units: *erring.get(arm),
+        slow_units: *slowed.get(arm),
+    }
+}
+
+#[cfg(test)]
+mod tests;

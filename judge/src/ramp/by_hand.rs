@@ -1,0 +1,95 @@
+//! What people may do to a release.
+
+use super::{Action, Phase, Refusal, State};
+use crate::settings::Settings;
+use crate::time::Time;
+use crate::verdict::{Outcome, Rule, Verdict};
+use serin_contract::Share;
+
+/// What a function by hand answers: the next state and what to do, or why not.
+pub(super) type Done = Result<(State, Vec<Action>), Refusal>;
+
+fn refuse(state: &State, deed: &str, instead: &str) -> Done {
+    let State { phase, weight, .. } = state;
+    Err(Refusal(format!("cannot {deed}: it is {} at {weight}; {instead}", phase.name())))
+}
+
+/// Keeps the weight until it is resumed. Fails still end the release.
+///
+/// # Errors
+/// Unless it is Progressing.
+pub fn pause(state: &State, by: &str, reason: &str, now: Time) -> Done {
+    match state.phase {
+        Phase::Progressing => {
+            let mut state = State { phase: Phase::Paused, promoted_by: None, ..state.clone() };
+            state.verdict = Verdict::new(Outcome::Hold, Rule::Ramp, format!("paused by {by}: {reason}"));
+            let record = state.record(now, format!("paused: {reason}"), Some(by));
+            Ok((state, vec![record]))
+        }
+        Phase::Paused => refuse(state, "pause", "resume lets it go on"),
+        Phase::Pending => refuse(state, "pause", "it has no traffic yet; rollback ends it"),
+        Phase::Promoting | Phase::Succeeded | Phase::Failed => {
+            refuse(state, "pause", "there is nothing left to pause")
+        }
+    }
+}
+
+/// Lets a paused release go on; its interval begins anew.
+///
+/// # Errors
+/// Unless it is Paused.
+pub fn resume(state: &State, by: &str, reason: &str, now: Time) -> Done {
+    match state.phase {
+        Phase::Paused => {
+            let mut actions = Vec::new();
+            if state.verdict.rule == Rule::SampleRatio {
+                actions.push(Action::RestartSampleRatio);
+            }
+            let state = State { phase: Phase::Progressing, step_started: now, ..state.clone() };
+            actions.push(state.record(now, format!("resumed: {reason}"), Some(by)));
+            Ok((state, actions))
+        }
+        Phase::Pending | Phase::Progressing | Phase::Promoting | Phase::Succeeded | Phase::Failed => {
+            refuse(state, "resume", "only a paused release can be resumed")
+        }
+    }
+}
+
+/// Gives the canary everything that the ramp allows, now.
+///
+/// # Errors
+/// When it has no traffic yet, or has ended.
+pub fn promote(settings: &Settings, state: &State, by: &str, reason: &str, now: Time) -> Done {
+    match state.phase {
+        Phase::Progressing | Phase::Paused => {
+            let max = settings.ramp.max();
+            let state = State { phase: Phase::Progressing, ..state.clone() };
+            if state.weight >= max {
+                return Ok(state.succeed(&format!("promoted: {reason}"), Some(by), now));
+            }
+            let state = State { promoted_by: Some(by.to_owned()), ..state };
+            let record = state.record(now, format!("promoted: {reason}"), Some(by));
+            Ok((state, vec![record, Action::RaiseWeight(max)]))
+        }
+        Phase::Pending => refuse(state, "promote", "it has no traffic yet; wait for its first weight"),
+        Phase::Promoting | Phase::Succeeded | Phase::Failed => {
+            refuse(state, "promote", "it has ended; a new canaryVersion starts another")
+        }
+    }
+}
+
+/// Gives stable everything, now.
+///
+/// # Errors
+/// When the canary has nothing already, and will get nothing.
+pub fn rollback(state: &State, by: &str, reason: &str, now: Time) -> Done {
+    let over = match state.phase {
+        Phase::Pending | Phase::Progressing | Phase::Paused | Phase::Promoting => false,
+        Phase::Succeeded | Phase::Failed => state.weight == Share::NONE,
+    };
+    if over {
+        return refuse(state, "roll back", "the canary has no users");
+    }
+    let verdict = Verdict::new(Outcome::Fail, Rule::Ramp, format!("rolled back by {by}: {reason}"));
+    Ok(state.clone().fail(verdict, Some(by), now))
+}

@@ -1,0 +1,106 @@
+//! Which units were seen, erred or were slow in the running stratum, over all VMs: within a stratum a
+//! unit counts once, and in the arm in which it first appeared.
+
+use serin_contract::{Arm, PerArm, Sample, UnitHash};
+use std::collections::HashMap;
+
+/// Units of a stratum kept for each of the three questions; beyond it the analyzer samples.
+pub const MAX: usize = 65_536;
+
+/// The packed form was not written by this program, or is cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the packed units are damaged")]
+pub struct Damaged;
+
+/// Units with their arms.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UnitSet {
+    arms: HashMap<UnitHash, Arm>,
+}
+
+impl UnitSet {
+    /// Adds a unit; true when it is new.
+    pub fn insert(&mut self, unit: UnitHash, arm: Arm) -> bool {
+        match self.arms.entry(unit) {
+            std::collections::hash_map::Entry::Occupied(_) => false,
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(arm);
+                true
+            }
+        }
+    }
+
+    /// How many units each arm has.
+    pub fn count(&self) -> PerArm<u64> {
+        let canary = self.arms.values().filter(|arm| **arm == Arm::Canary).count() as u64;
+        PerArm { stable: self.arms.len() as u64 - canary, canary }
+    }
+
+    /// How many units there are.
+    pub fn len(&self) -> usize {
+        self.arms.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.arms.is_empty()
+    }
+
+    /// Keeps the units of a sample.
+    pub fn thin(&mut self, sample: Sample) {
+        self.arms.retain(|unit, _| sample.has(*unit));
+    }
+}
+
+/// The three sets of a stratum.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Units {
+    /// Units that made a request.
+    pub seen: UnitSet,
+    /// Units that got an error.
+    pub erred: UnitSet,
+    /// Units that waited beyond the slow edge.
+    pub slow: UnitSet,
+}
+
+impl Units {
+    /// Packed: for each set its length, then nine bytes a unit.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let sets = [&self.seen, &self.erred, &self.slow];
+        let mut bytes = Vec::with_capacity(sets.iter().map(|set| 8 + 9 * set.len()).sum());
+        for set in sets {
+            bytes.extend((set.len() as u64).to_le_bytes());
+            for (unit, arm) in &set.arms {
+                bytes.extend(unit.0.to_le_bytes());
+                bytes.push(u8::from(*arm == Arm::Canary));
+            }
+        }
+        bytes
+    }
+
+    /// The inverse of [`Self::to_bytes`].
+    ///
+    /// # Errors
+    /// When the bytes are no such form.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut units = Self::default();
+        let mut rest = bytes;
+        for set in [&mut units.seen, &mut units.erred, &mut units.slow] {
+            let (length, after) = rest.split_first_chunk::<8>().ok_or(Damaged)?;
+            let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| Damaged)?;
+            let (body, after) =
+                length.checked_mul(9).and_then(|size| after.split_at_checked(size)).ok_or(Damaged)?;
+            for row in body.chunks_exact(9) {
+                let (unit, arm) = row.split_first_chunk::<8>().ok_or(Damaged)?;
+                let arm = match arm {
+                    [0] => Arm::Stable,
+                    [1] => Arm::Canary,
+                    _ => return Err(Damaged),
+                };
+                set.insert(UnitHash(u64::from_le_bytes(*unit)), arm);
+            }
+            rest = after;
+        }
+        if rest.is_empty() { Ok(units) } else { Err(Damaged) }
+    }
+}
