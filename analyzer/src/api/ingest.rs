@@ -1,0 +1,27 @@
+//! `POST /v1/report`: what filters send.
+
+use super::Shared;
+use super::problem::Problem;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde_json::value::RawValue;
+use serin_contract::{Reply, Report};
+use std::sync::Arc;
+
+pub(super) async fn report(
+    State(shared): State<Shared>,
+    body: Bytes,
+) -> Result<Json<Reply<Arc<RawValue>>>, Problem> {
+    let report = Report::from_json(&body).map_err(|error| {
+        shared.metrics.reports.with_label_values(&["refused"]).inc();
+        tracing::warn!(field = %error.path, problem = %error.message, "report refused");
+        Problem::field(error)
+    })?;
+    let accepted = shared.engine.report(report).await.map_err(|error| {
+        shared.metrics.reports.with_label_values(&["unstored"]).inc();
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+    })?;
+    Ok(Json(Reply { acknowledged: accepted.acknowledged, plan: accepted.plan }))
+}

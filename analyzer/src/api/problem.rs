@@ -1,0 +1,63 @@
+//! Errors as `application/problem+json` (RFC 9457), with the field's path where there is one.
+
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serin_contract::FieldError;
+
+/// An error that a caller can act on.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(skip)]
+    code: StatusCode,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+}
+
+impl Problem {
+    pub(super) fn new(code: StatusCode, detail: impl Into<String>) -> Self {
+        let title = code.canonical_reason().unwrap_or("Error");
+        Self { code, title, status: code.as_u16(), detail: detail.into(), field: None }
+    }
+
+    /// A body that parses as no known thing.
+    pub(super) fn field(error: FieldError) -> Self {
+        let problem = Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.message);
+        Self { field: Some(error.path), ..problem }
+    }
+
+    pub(super) fn no_canary(id: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("there is no canary {id}: GET /v1/canaries lists them"))
+    }
+
+    pub(super) fn stopping() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "the analyzer is stopping: try again")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (self.code, body).into_response();
+        let json = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, json);
+        if self.code == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if self.code == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+pub(super) async fn not_found(uri: Uri) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()))
+}
+
+pub(super) async fn wrong_method(uri: Uri) -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} is not called with this method", uri.path()))
+}

@@ -1,0 +1,42 @@
+//! Probes, metrics, and the wasm module that proxies may fetch.
+
+use super::Shared;
+use super::problem::Problem;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+/// Alive: the engine answers.
+pub(super) async fn health(State(shared): State<Shared>) -> Result<&'static str, Problem> {
+    shared.engine.filters().await.map(|_| "ok\n").ok_or_else(Problem::stopping)
+}
+
+/// Ready: the store is loaded, which the engine's first answer shows.
+pub(super) async fn ready(State(shared): State<Shared>) -> Result<&'static str, Problem> {
+    health(State(shared)).await
+}
+
+pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, text)], shared.metrics.text()).into_response()
+}
+
+/// `/filter.wasm`, and the same under its digest, which may be cached for ever.
+pub(super) async fn module(State(shared): State<Shared>, Path(file): Path<String>) -> Response {
+    let digest = shared.module.digest();
+    let cache = match file.as_str() {
+        "filter.wasm" => "no-cache",
+        name if name == format!("filter-{digest}.wasm") => "public, max-age=31536000, immutable",
+        _ => {
+            return Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at /{file}"))
+                .into_response();
+        }
+    };
+    match shared.module.bytes() {
+        Ok(bytes) => {
+            let headers = [(header::CONTENT_TYPE, "application/wasm"), (header::CACHE_CONTROL, cache)];
+            (headers, [(header::ETAG, format!("\"{digest}\""))], bytes.to_vec()).into_response()
+        }
+        Err(error) => Problem::new(StatusCode::NOT_FOUND, error.to_string()).into_response(),
+    }
+}

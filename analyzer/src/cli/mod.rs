@@ -1,0 +1,105 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
+
+mod assign;
+mod check;
+mod client;
+mod filter;
+mod serve;
+mod status;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A sticky canary for Envoy and Istio.
+#[derive(Parser)]
+#[command(name = "serin", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the analyzer
+    Serve(serve::Serve),
+    /// Check configuration files, and the route files that they name, before anything is touched
+    Check(check::Check),
+    /// Say which arm users fall into
+    Assign(assign::Assign),
+    /// Show what releases are doing
+    Status(status::Status),
+    /// Keep a release at its weight until it is resumed
+    Pause(client::Act),
+    /// Let a paused release go on
+    Resume(client::Act),
+    /// Give the canary everything now
+    Promote(client::Act),
+    /// Give stable everything now
+    Rollback(client::Act),
+    /// Write the filter's wasm module to standard output
+    Filter,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people
+    Text,
+    /// For scripts
+    Json,
+}
+
+/// Which analyzer to talk to.
+#[derive(Args)]
+struct Server {
+    /// The analyzer's address
+    #[arg(long, env = "SERIN_SERVER", default_value = "http://127.0.0.1:9090")]
+    server: hyper::Uri,
+    /// A file whose first line is a viewer's or operator's token
+    #[arg(long, env = "SERIN_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+/// Why a command did not do what it was asked.
+enum Failure {
+    /// Wrong arguments or configuration: exit code 2.
+    Wrong(String),
+    /// Everything else: exit code 1.
+    Failed(String),
+}
+
+impl Arguments {
+    /// Does what the arguments say.
+    pub fn run(self) -> ExitCode {
+        let done = match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Check(check) => check.run(),
+            Command::Assign(assign) => assign.run(),
+            Command::Status(status) => status.run(),
+            Command::Pause(act) => act.run(crate::engine::Deed::Pause),
+            Command::Resume(act) => act.run(crate::engine::Deed::Resume),
+            Command::Promote(act) => act.run(crate::engine::Deed::Promote),
+            Command::Rollback(act) => act.run(crate::engine::Deed::Rollback),
+            Command::Filter => filter::run(),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(Failure::Wrong(message)) => {
+                eprintln!("serin: {message}");
+                ExitCode::from(2)
+            }
+            Err(Failure::Failed(message)) => {
+                eprintln!("serin: {message}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+/// Prints a value as JSON on one line.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::Failed(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! The stand-alone configuration: a YAML file of several documents, one `kind: Serin` for the program
+//! and one `kind: Canary` for each release. Parsed, then compiled; nothing half-valid travels on.
+
+mod canary;
+mod document;
+mod server;
+
+pub use canary::{Canary, CanaryId, EnvoyRoutes, Moment};
+pub use server::{Server, Token};
+
+use document::{CanaryDocument, Header, ServerDocument};
+use serin_contract::FieldError;
+use serin_contract::plan::{Plan, PlanDocument};
+use std::path::Path;
+
+/// Everything that a configuration says.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// The program's own settings.
+    pub server: Server,
+    /// The releases, in the file's order.
+    pub canaries: Vec<Canary>,
+}
+
+/// What is wrong with a configuration, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}: {error}")]
+pub struct ConfigError {
+    file: String,
+    error: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    #[error("is not YAML: {0}")]
+    Yaml(String),
+    #[error("document {number}: {error}")]
+    Field { number: usize, error: FieldError },
+    #[error("{0}")]
+    Whole(String),
+}
+
+impl Configuration {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// With the file, the document's number and the field's path.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let told = |error| ConfigError { file: path.display().to_string(), error };
+        let text = std::fs::read_to_string(path).map_err(|error| told(error.into()))?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        compile(&text, base).map_err(told)
+    }
+}
+
+fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
+    let documents: Vec<serde_json::Value> =
+        serde_saphyr::from_multiple(text).map_err(|error| Problem::Yaml(error.to_string()))?;
+    let mut server = None;
+    let mut canaries: Vec<Canary> = Vec::new();
+    for (index, document) in documents.iter().enumerate().filter(|(_, document)| !document.is_null()) {
+        let at = |error| Problem::Field { number: index + 1, error };
+        let header: Header = read(document).map_err(at)?;
+        match header.kind.as_str() {
+            "Serin" if server.is_some() => {
+                return Err(at(FieldError::new("kind", "`Serin` is there twice: allowed is one")));
+            }
+            "Serin" => {
+                let raw: ServerDocument = read(document).map_err(at)?;
+                server = Some(Server::compile(raw.spec, base).map_err(|error| at(error.under("spec")))?);
+            }
+            "Canary" => {
+                let raw: CanaryDocument = read(document).map_err(at)?;
+                let canary = Canary::compile(raw, base).map_err(at)?;
+                if canaries.iter().any(|known| known.id == canary.id) {
+                    return Err(at(FieldError::new(
+                        "metadata.name",
+                        format!("{} is there twice", canary.id),
+                    )));
+                }
+                canaries.push(canary);
+            }
+            other => {
+                let message = format!("`{other}` is not known: allowed are Serin and Canary");
+                return Err(at(FieldError::new("kind", message)));
+            }
+        }
+    }
+    let server = server
+        .ok_or_else(|| Problem::Whole("has no document of `kind: Serin`: it says where to listen".into()))?;
+    check_together(&canaries)?;
+    Ok(Configuration { server, canaries })
+}
+
+/// What no canary can see alone: two that claim the same host and path, or write the same route.
+fn check_together(canaries: &[Canary]) -> Result<(), Problem> {
+    let plan = PlanDocument {
+        revision: serin_contract::Revision(0),
+        report_interval_ms: 500,
+        canaries: canaries.iter().map(Canary::idle_plan).collect(),
+    };
+    Plan::compile(plan)
+        .map_err(|error| Problem::Whole(format!("the canaries do not fit together: {error}")))?;
+    for (index, canary) in canaries.iter().enumerate() {
+        if let Some(other) = canaries[..index].iter().find(|other| other.routes == canary.routes) {
+            return Err(Problem::Whole(format!(
+                "{} and {} write the same weights in {}: give each its own clusters",
+                other.id,
+                canary.id,
+                canary.routes.path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn read<T: serde::de::DeserializeOwned>(document: &serde_json::Value) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(document)
+        .map_err(|error| FieldError::new(error.path().to_string(), error.inner().to_string()))
+}
+
+#[cfg(test)]
+mod tests;

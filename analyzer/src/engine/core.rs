@@ -1,0 +1,211 @@
+//! The engine's state and its beat: ticks, weights on their way to the router, plans.
+
+use super::Message;
+use super::act::{Order, Refused};
+use super::filters::Filters;
+use super::plans::Published;
+use super::rollout::Rollout;
+use super::view::CanaryView;
+use crate::config::{Canary, Configuration};
+use crate::metrics::Metrics;
+use crate::router::{self, RouterError};
+use crate::store::{Redb, StoreError, Write};
+use serin_contract::Share;
+use serin_judge::time::Time;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// A store that failed is tried again after so long.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) struct Core {
+    pub(super) configuration: Configuration,
+    pub(super) rollouts: BTreeMap<String, Rollout>,
+    pub(super) filters: Filters,
+    pub(super) plan: Published,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) store: Redb,
+    queue: mpsc::Sender<Message>,
+    save_again: Option<Time>,
+}
+
+impl Core {
+    pub(super) fn load(
+        configuration: Configuration,
+        store: Redb,
+        metrics: Arc<Metrics>,
+        queue: mpsc::Sender<Message>,
+        now: Time,
+    ) -> Result<Self, StoreError> {
+        let filters = Filters::new(store.marks(now)?);
+        let mut rollouts = BTreeMap::new();
+        for canary in &configuration.canaries {
+            rollouts.insert(canary.id.to_string(), open(&store, canary, now)?);
+        }
+        let plan = first_plan(&rollouts, now)?;
+        let mut core =
+            Self { configuration, rollouts, filters, plan, metrics, store, queue, save_again: None };
+        core.show();
+        Ok(core)
+    }
+
+    /// Handles everything that waits; the sender to answer when the program should end.
+    pub(super) fn take(&mut self, batch: &mut Vec<Message>, now: Time) -> Option<oneshot::Sender<()>> {
+        let (reports, others): (Vec<_>, Vec<_>) =
+            batch.drain(..).partition(|message| matches!(message, Message::Report(..)));
+        let reports = reports.into_iter().filter_map(Message::into_report).collect();
+        self.ingest(reports, now);
+        for message in others {
+            if let Some(stop) = self.handle(message, now) {
+                return Some(stop);
+            }
+        }
+        None
+    }
+
+    fn handle(&mut self, message: Message, now: Time) -> Option<oneshot::Sender<()>> {
+        match message {
+            Message::Report(report, answer) => self.ingest(vec![(report, answer)], now),
+            Message::Canaries(answer) => {
+                let views = self.rollouts.values().map(|rollout| CanaryView::of(rollout, now)).collect();
+                drop(answer.send(views));
+            }
+            Message::Filters(answer) => drop(answer.send(self.filters.views(self.plan.revision()))),
+            Message::Samples(canary, answer) => {
+                let samples =
+                    self.rollouts.get(&canary).map(|rollout| rollout.samples.iter().cloned().collect());
+                drop(answer.send(samples));
+            }
+            Message::RolloutReport(canary, answer) => drop(answer.send(self.store.report(&canary))),
+            Message::Act(order, answer) => drop(answer.send(self.act(&order, now))),
+            Message::Reload(configuration, answer) => drop(answer.send(self.reload(*configuration, now))),
+            Message::Routed { canary, share, result } => self.routed(&canary, share, result, now),
+            Message::Stop(answer) => {
+                self.save_all();
+                return Some(answer);
+            }
+        }
+        None
+    }
+
+    /// Looks at the clock: ticks that are due, weights to write, filters that fell silent.
+    pub(super) fn beat(&mut self, now: Time) {
+        self.filters.forget(now);
+        let mut writes = Vec::new();
+        for rollout in self.rollouts.values_mut() {
+            rollout.tick(now, &mut writes);
+        }
+        self.settle(&writes, now);
+        self.publish();
+    }
+
+    /// Stores what was decided, and sends weights on their way. A decision stands even when the store
+    /// fails: a rollback must not wait for a disk. It is stored as soon as the store works again.
+    pub(super) fn settle(&mut self, writes: &[Write], now: Time) {
+        if !writes.is_empty()
+            && let Err(error) = self.commit(writes)
+        {
+            tracing::error!(%error, "a decision could not be stored; it stands and is stored later");
+            self.save_again = Some(now.plus(RETRY));
+        }
+        if self.save_again.is_some_and(|time| time <= now) {
+            self.save_again = if self.save_all() { None } else { Some(now.plus(RETRY)) };
+        }
+        for (id, rollout) in &mut self.rollouts {
+            if let Some(share) = rollout.route.due(now) {
+                send_weight(self.queue.clone(), id.clone(), &rollout.spec, share);
+            }
+        }
+    }
+
+    /// One transaction, timed.
+    pub(super) fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let _timer = self.metrics.commit_seconds.start_timer();
+        self.store.commit(writes)
+    }
+
+    fn save_all(&self) -> bool {
+        let writes: Vec<Write> = self.rollouts.values().map(Rollout::snapshot).collect();
+        match self.commit(&writes) {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, "the state could not be stored");
+                false
+            }
+        }
+    }
+
+    fn routed(&mut self, canary: &str, share: Share, result: Result<(), RouterError>, now: Time) {
+        let outcome = if result.is_ok() { "written" } else { "failed" };
+        self.metrics.router_writes.with_label_values(&[canary, outcome]).inc();
+        let mut writes = Vec::new();
+        if let Some(rollout) = self.rollouts.get_mut(canary) {
+            rollout.routed(share, result, now, &mut writes);
+        }
+        self.settle(&writes, now);
+        self.publish();
+    }
+
+    fn act(&mut self, order: &Order, now: Time) -> Result<CanaryView, Refused> {
+        let rollout = self.rollouts.get_mut(&order.canary).ok_or(Refused::Unknown)?;
+        let mut writes = Vec::new();
+        rollout.act(order, now, &mut writes).map_err(Refused::NotNow)?;
+        let view = CanaryView::of(rollout, now);
+        self.settle(&writes, now);
+        self.publish();
+        Ok(view)
+    }
+
+    /// Gives the filters a new plan if anything in it changed, and shows the numbers.
+    pub(super) fn publish(&mut self) {
+        let (canaries, live) = plan_parts(&self.rollouts);
+        match self.plan.update(canaries, live) {
+            Ok(true) => tracing::info!(revision = %self.plan.revision(), "plan published"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the new plan is wrong; filters keep the old one"),
+        }
+        self.show();
+    }
+
+    fn show(&mut self) {
+        let (current, pending) = self.filters.count(self.plan.revision());
+        for (plan, count) in [("current", current), ("pending", pending)] {
+            self.metrics.filters.with_label_values(&[plan]).set(count as i64);
+        }
+        self.metrics.plan_revision.set(self.plan.revision().0 as i64);
+        for rollout in self.rollouts.values() {
+            rollout.show(&self.metrics);
+        }
+    }
+}
+
+/// A canary as the store has it, or a new one.
+pub(super) fn open(store: &Redb, canary: &Canary, now: Time) -> Result<Rollout, StoreError> {
+    match store.canary(&canary.id.to_string())? {
+        Some(stored) => Ok(Rollout::restore(canary.clone(), stored, now)),
+        None => Ok(Rollout::new(canary.clone(), now)),
+    }
+}
+
+fn plan_parts(rollouts: &BTreeMap<String, Rollout>) -> (Vec<serin_contract::plan::CanaryDocument>, bool) {
+    let canaries = rollouts.values().map(Rollout::plan).collect();
+    (canaries, rollouts.values().any(Rollout::is_live))
+}
+
+fn first_plan(rollouts: &BTreeMap<String, Rollout>, now: Time) -> Result<Published, StoreError> {
+    let (canaries, live) = plan_parts(rollouts);
+    Published::first(canaries, live, now)
+        .map_err(|error| StoreError::Record { table: "snapshots", error: error.to_string() })
+}
+
+/// Files are written beside the engine's task; the answer comes back as a message.
+fn send_weight(queue: mpsc::Sender<Message>, canary: String, spec: &Canary, share: Share) {
+    let routes = spec.routes.clone();
+    tokio::spawn(async move {
+        let written = tokio::task::spawn_blocking(move || router::write(&routes, share)).await;
+        let result = written.unwrap_or_else(|error| Err(RouterError::failed(&error.to_string())));
+        drop(queue.send(Message::Routed { canary, share, result }).await);
+    });
+}

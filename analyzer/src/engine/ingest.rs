@@ -1,0 +1,135 @@
+//! Counting reports: one commit for all that wait, then the numbers, then the answers. A report whose
+//! commit failed is not counted and not acknowledged, so its filter sends it again.
+
+use super::Unavailable;
+use super::core::Core;
+use crate::store::{JournalEntry, Mark, Write};
+use serde_json::value::RawValue;
+use serin_contract::report::Instance;
+use serin_contract::{CanaryReport, Report};
+use serin_judge::time::Time;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// The answer to a report that is in the store.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The highest sequence number of its sender that is committed.
+    pub acknowledged: u64,
+    /// The current plan, when the sender follows another.
+    pub plan: Option<Arc<RawValue>>,
+}
+
+pub(super) type Waiting = (Box<Report>, oneshot::Sender<Result<Accepted, Unavailable>>);
+
+/// One canary's part of one new report.
+struct Part {
+    canary: String,
+    instance: Instance,
+    interval: Duration,
+    entries: Vec<CanaryReport>,
+}
+
+impl Core {
+    /// Counts all waiting reports in one commit and answers them.
+    pub(super) fn ingest(&mut self, waiting: Vec<Waiting>, now: Time) {
+        if waiting.is_empty() {
+            return;
+        }
+        let (writes, fresh) = self.sort_out(&waiting, now);
+        if !writes.is_empty()
+            && let Err(error) = self.commit(&writes)
+        {
+            tracing::error!(%error, reports = waiting.len(), "reports not stored, their filters will repeat them");
+            for (_, answer) in waiting {
+                drop(answer.send(Err(Unavailable(error.to_string()))));
+            }
+            return;
+        }
+        for write in writes {
+            if let Write::Mark(instance, mark) = write {
+                self.filters.set_mark(instance, mark);
+            }
+        }
+        for (report, _) in &waiting {
+            self.filters.saw(report, now);
+        }
+        self.count(fresh, now);
+        self.publish();
+        for (report, answer) in waiting {
+            let acknowledged = self.filters.mark(report.instance).max(report.sequence);
+            let plan = (report.plan_revision != self.plan.revision()).then(|| self.plan.json());
+            drop(answer.send(Ok(Accepted { acknowledged, plan })));
+        }
+    }
+
+    /// What of the reports is new, and what has to be written for it. An empty report leaves no trace
+    /// in the store: repeated, it is empty again.
+    fn sort_out(&mut self, waiting: &[Waiting], now: Time) -> (Vec<Write>, Vec<Part>) {
+        let mut writes = Vec::new();
+        let mut parts = Vec::new();
+        let mut highest: BTreeMap<Instance, u64> = BTreeMap::new();
+        let mut offsets: BTreeMap<String, u64> = BTreeMap::new();
+        for (report, _) in waiting {
+            let known = highest.entry(report.instance).or_insert_with(|| self.filters.mark(report.instance));
+            if report.sequence <= *known {
+                self.metrics.reports.with_label_values(&["repeated"]).inc();
+                continue;
+            }
+            *known = report.sequence;
+            self.metrics.reports.with_label_values(&["counted"]).inc();
+            let told = self.rollouts.keys().map(|canary| self.part(canary, report)).collect::<Vec<_>>();
+            if report.canaries.is_empty() {
+                parts.extend(told);
+                continue;
+            }
+            let mark = Mark { sequence: report.sequence, time: now, node: report.node.clone() };
+            writes.push(Write::Mark(report.instance, mark));
+            for part in told {
+                if !part.entries.is_empty()
+                    && let Some(rollout) = self.rollouts.get(&part.canary)
+                {
+                    let offset = offsets.entry(part.canary.clone()).or_insert(rollout.offset);
+                    *offset += 1;
+                    writes.push(Write::Journal {
+                        canary: part.canary.clone(),
+                        offset: *offset,
+                        entry: JournalEntry {
+                            time: now,
+                            instance: report.instance,
+                            interval_ms: report.interval_ms,
+                            entries: part.entries.clone(),
+                        },
+                    });
+                }
+                parts.push(part);
+            }
+        }
+        (writes, parts)
+    }
+
+    /// A canary that the report does not name gets an empty part: the sender lives, and nothing hangs.
+    fn part(&self, canary: &str, report: &Report) -> Part {
+        Part {
+            canary: canary.to_owned(),
+            instance: report.instance,
+            interval: Duration::from_millis(report.interval_ms),
+            entries: report.canaries.iter().filter(|entry| entry.name == canary).cloned().collect(),
+        }
+    }
+
+    fn count(&mut self, parts: Vec<Part>, now: Time) {
+        for part in parts {
+            if let Some(rollout) = self.rollouts.get_mut(&part.canary) {
+                rollout.count(part.instance, part.interval, &part.entries, now);
+            }
+        }
+        let mut writes = Vec::new();
+        for rollout in self.rollouts.values_mut() {
+            rollout.judge_reports(now, &mut writes);
+        }
+        self.settle(&writes, now);
+    }
+}

@@ -1,0 +1,186 @@
+//! The engine: one task that owns every canary's state. Everybody else talks to it by messages, so
+//! there are no locks, and what it decides has one order.
+
+mod act;
+mod core;
+mod filters;
+mod ingest;
+mod plans;
+mod reload;
+mod rollout;
+mod samples;
+mod view;
+
+pub use act::{Deed, Refused};
+pub use filters::FilterView;
+pub use ingest::Accepted;
+pub use view::CanaryView;
+
+use crate::config::Configuration;
+use crate::metrics::Metrics;
+use crate::store::{Redb, RolloutReport, StoreError};
+use serin_contract::{Report, Share};
+use serin_judge::time::Time;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{mpsc, oneshot};
+
+/// How many messages may wait; more senders wait for their turn.
+const QUEUE: usize = 4096;
+/// How many messages go into one commit at most.
+const BATCH: usize = 1024;
+/// How often the clock is looked at.
+const BEAT: Duration = Duration::from_millis(100);
+
+/// What one can ask of the engine.
+enum Message {
+    Report(Box<Report>, oneshot::Sender<Result<Accepted, Unavailable>>),
+    Canaries(oneshot::Sender<Vec<CanaryView>>),
+    Filters(oneshot::Sender<Vec<FilterView>>),
+    Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
+    RolloutReport(String, oneshot::Sender<Result<Option<RolloutReport>, StoreError>>),
+    Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
+    Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
+    Routed { canary: String, share: Share, result: Result<(), crate::router::RouterError> },
+    Stop(oneshot::Sender<()>),
+}
+
+impl Message {
+    fn into_report(self) -> Option<ingest::Waiting> {
+        match self {
+            Self::Report(report, answer) => Some((report, answer)),
+            Self::Canaries(_)
+            | Self::Filters(_)
+            | Self::Samples(..)
+            | Self::RolloutReport(..)
+            | Self::Act(..)
+            | Self::Reload(..)
+            | Self::Routed { .. }
+            | Self::Stop(_) => None,
+        }
+    }
+}
+
+/// The engine is gone, or its store refused the commit; the caller should try again.
+#[derive(Debug, thiserror::Error)]
+#[error("the report could not be stored: {0}; send it again")]
+pub struct Unavailable(pub String);
+
+/// A way to talk to the engine.
+#[derive(Clone)]
+pub struct Engine {
+    queue: mpsc::Sender<Message>,
+}
+
+impl Engine {
+    /// Loads everything from the store and starts the engine's task.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn start(
+        configuration: Configuration,
+        store: Redb,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let core = core::Core::load(configuration, store, metrics, queue.clone(), now())?;
+        tokio::spawn(run(core, messages));
+        Ok(Self { queue })
+    }
+
+    async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.send(message(answer)).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Counts a report; returns once it is in the store.
+    ///
+    /// # Errors
+    /// When the store refused, or the program is ending. Nothing was counted then.
+    pub async fn report(&self, report: Report) -> Result<Accepted, Unavailable> {
+        let answer = self.ask(|answer| Message::Report(Box::new(report), answer)).await;
+        answer.unwrap_or_else(|| Err(Unavailable("the analyzer is stopping".into())))
+    }
+
+    /// All canaries as the API shows them; nothing when the engine is gone.
+    pub async fn canaries(&self) -> Option<Vec<CanaryView>> {
+        self.ask(Message::Canaries).await
+    }
+
+    /// One canary.
+    pub async fn canary(&self, id: &str) -> Option<CanaryView> {
+        self.canaries().await?.into_iter().find(|canary| canary.id() == id)
+    }
+
+    /// The filters that have reported lately.
+    pub async fn filters(&self) -> Option<Vec<FilterView>> {
+        self.ask(Message::Filters).await
+    }
+
+    /// The last samples of a canary.
+    pub async fn samples(&self, id: &str) -> Option<Vec<serde_json::Value>> {
+        self.ask(|answer| Message::Samples(id.to_owned(), answer)).await.flatten()
+    }
+
+    /// The report on a canary's last rollout that ended.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn rollout_report(&self, id: &str) -> Result<Option<RolloutReport>, StoreError> {
+        let answer = self.ask(|answer| Message::RolloutReport(id.to_owned(), answer)).await;
+        answer.unwrap_or(Ok(None))
+    }
+
+    /// Does what a person asks.
+    ///
+    /// # Errors
+    /// When there is no such canary, or its phase does not allow it.
+    pub async fn act(&self, id: &str, deed: Deed, by: &str, reason: &str) -> Result<CanaryView, Refused> {
+        let order = act::Order { canary: id.to_owned(), deed, by: by.to_owned(), reason: reason.to_owned() };
+        let answer = self.ask(|answer| Message::Act(Box::new(order), answer)).await;
+        answer.unwrap_or(Err(Refused::Stopping))
+    }
+
+    /// Takes over a new configuration as a whole, or not at all.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub async fn reload(&self, configuration: Configuration) -> Result<(), String> {
+        let answer = self.ask(|answer| Message::Reload(Box::new(configuration), answer)).await;
+        answer.unwrap_or_else(|| Err("the analyzer is stopping".into()))
+    }
+
+    /// Stores everything and ends the engine.
+    pub async fn stop(&self) {
+        self.ask(Message::Stop).await;
+    }
+}
+
+/// The wall clock. The one place in the program that reads it for decisions.
+pub fn now() -> Time {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+async fn run(mut core: core::Core, mut messages: mpsc::Receiver<Message>) {
+    let mut beat = tokio::time::interval(BEAT);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            _ = beat.tick() => core.beat(now()),
+            count = messages.recv_many(&mut batch, BATCH) => {
+                if count == 0 {
+                    return;
+                }
+                // The commit waits for the disk; the runtime moves its other tasks away meanwhile.
+                if let Some(stopped) = tokio::task::block_in_place(|| core.take(&mut batch, now())) {
+                    // Nobody waits for it if the program was torn down meanwhile.
+                    let _ = stopped.send(());
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A new configuration while releases run: all of it, or nothing.
+
+use super::core::{Core, open};
+use super::rollout::Rollout;
+use crate::config::{Canary, Configuration};
+use crate::store::Write;
+use serin_contract::Share;
+use serin_judge::time::Time;
+use std::collections::BTreeMap;
+
+impl Core {
+    pub(super) fn reload(&mut self, new: Configuration, now: Time) -> Result<(), String> {
+        self.check_server(&new)?;
+        self.check_removed(&new)?;
+        // First everything that can be refused, on the side; the old state is untouched until all fits.
+        let mut writes = Vec::new();
+        let mut added: BTreeMap<String, Rollout> = BTreeMap::new();
+        for canary in &new.canaries {
+            let id = canary.id.to_string();
+            match self.rollouts.get(&id) {
+                Some(rollout) => check_changed(rollout, canary, now)?,
+                None => {
+                    let opened = open(&self.store, canary, now).map_err(|error| error.to_string())?;
+                    added.insert(id, opened);
+                }
+            }
+        }
+        self.rollouts.retain(|id, _| new.canaries.iter().any(|canary| canary.id.to_string() == *id));
+        self.rollouts.append(&mut added);
+        for canary in &new.canaries {
+            if let Some(rollout) = self.rollouts.get_mut(&canary.id.to_string()) {
+                take_over(rollout, canary, now, &mut writes)?;
+            }
+        }
+        self.configuration = new;
+        self.settle(&writes, now);
+        self.publish();
+        Ok(())
+    }
+
+    fn check_server(&self, new: &Configuration) -> Result<(), String> {
+        let old = &self.configuration.server;
+        if (old.listen, &old.redb, &old.wasm) != (new.server.listen, &new.server.redb, &new.server.wasm) {
+            return Err(
+                "spec.listen, spec.store and spec.wasm cannot change while the program runs: restart it"
+                    .into(),
+            );
+        }
+        Ok(())
+    }
+
+    fn check_removed(&self, new: &Configuration) -> Result<(), String> {
+        for (id, rollout) in &self.rollouts {
+            let stays = new.canaries.iter().any(|canary| canary.id.to_string() == *id);
+            if !stays && rollout.state.weight > Share::NONE {
+                return Err(format!(
+                    "{id} cannot be removed at {}: roll it back, or make {} the stable version first",
+                    rollout.state.weight, rollout.state.canary_version
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_changed(rollout: &Rollout, canary: &Canary, now: Time) -> Result<(), String> {
+    if rollout.spec.routes != canary.routes && rollout.state.weight > Share::NONE {
+        return Err(format!(
+            "{}: router cannot change at {}: roll back or finish the release first",
+            canary.id, rollout.state.weight
+        ));
+    }
+    serin_judge::ramp::versions_changed(&rollout.state, &canary.stable_version, &canary.canary_version, now)
+        .map(drop)
+        .map_err(|refusal| format!("{}: {refusal}", canary.id))
+}
+
+fn take_over(
+    rollout: &mut Rollout,
+    canary: &Canary,
+    now: Time,
+    writes: &mut Vec<Write>,
+) -> Result<(), String> {
+    rollout.spec = canary.clone();
+    rollout.change_versions(&canary.stable_version, &canary.canary_version, now, writes)
+}

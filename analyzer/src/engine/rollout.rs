@@ -1,0 +1,316 @@
+//! One canary at work: its state, its numbers, and its weight on the way to the router.
+
+use super::act::{Deed, Order};
+use super::samples::Sampler;
+use super::view::CanaryView;
+use crate::config::{Canary, Moment};
+use crate::metrics::Metrics;
+use crate::router::RouterError;
+use crate::store::{RolloutReport, Snapshot, StoredCanary, Write};
+use serin_contract::plan::CanaryDocument;
+use serin_contract::report::Instance;
+use serin_contract::{CanaryReport, Share};
+use serin_judge::observations::Observations;
+use serin_judge::ramp::{self, Action, Facts, Phase, State, Transition};
+use serin_judge::summary::Summary;
+use serin_judge::time::Time;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A weight that the router refused is written again after so long.
+const RETRY: Duration = Duration::from_secs(1);
+/// Samples kept in memory; the store has the whole rollout.
+const SAMPLES: usize = 100;
+/// Lines of history kept in memory; the store has all.
+const HISTORY: usize = 100;
+
+pub(super) struct Rollout {
+    pub(super) spec: Canary,
+    pub(super) state: State,
+    pub(super) observations: Observations,
+    /// The last journal entry that is counted.
+    pub(super) offset: u64,
+    pub(super) history: VecDeque<Transition>,
+    pub(super) samples: VecDeque<serde_json::Value>,
+    pub(super) route: Route,
+    sampler: Sampler,
+    next_tick: Time,
+    /// Whether reports came since the judge last looked.
+    unjudged: bool,
+}
+
+/// The weight on its way to the router.
+pub(super) struct Route {
+    /// What should stand there.
+    wanted: Share,
+    /// What stands there, as far as we know; unknown after a start.
+    pub(super) confirmed: Option<Share>,
+    /// Why it could not be written.
+    pub(super) error: Option<RouterError>,
+    busy: bool,
+    retry: Time,
+}
+
+impl Route {
+    fn new(wanted: Share, now: Time) -> Self {
+        Self { wanted, confirmed: None, error: None, busy: false, retry: now }
+    }
+
+    /// The share to write now, if one is due; the caller must write it and say how it went.
+    pub(super) fn due(&mut self, now: Time) -> Option<Share> {
+        if self.busy || self.confirmed == Some(self.wanted) || now < self.retry {
+            return None;
+        }
+        self.busy = true;
+        Some(self.wanted)
+    }
+}
+
+impl Rollout {
+    pub(super) fn new(spec: Canary, now: Time) -> Self {
+        let state = State::new(&spec.stable_version, &spec.canary_version, now);
+        let observations = Observations::new(now);
+        Self::with(spec, state, observations, 0, now)
+    }
+
+    /// Goes on where the store ends: the snapshot, then everything counted after it.
+    pub(super) fn restore(spec: Canary, stored: StoredCanary, now: Time) -> Self {
+        let Snapshot { state, mut observations, offset } = stored.snapshot;
+        if let Err(error) = observations.restore_units(&stored.units) {
+            tracing::error!(canary = %spec.id, %error, "the stratum's units cannot be read; units count anew");
+        }
+        for (_, entry) in &stored.journal {
+            let interval = Duration::from_millis(entry.interval_ms);
+            observations.report(&spec.settings, entry.instance, interval, &entry.entries, entry.time);
+        }
+        let offset = stored.journal.last().map_or(offset, |(offset, _)| *offset);
+        let mut rollout = Self::with(spec, state, observations, offset, now);
+        rollout.history = stored.history.into_iter().rev().take(HISTORY).rev().collect();
+        tracing::info!(
+            canary = %rollout.spec.id, phase = ?rollout.state.phase, weight = %rollout.state.weight,
+            step = %rollout.state.step, replayed = stored.journal.len(), "goes on from the store"
+        );
+        // Versions that were changed while the program was down, as a reload would bring them.
+        let (stable, canary) = (rollout.spec.stable_version.clone(), rollout.spec.canary_version.clone());
+        if let Err(problem) = rollout.change_versions(&stable, &canary, now, &mut Vec::new()) {
+            tracing::error!(canary = %rollout.spec.id, %problem, "the configured versions are not taken over");
+        }
+        rollout
+    }
+
+    fn with(spec: Canary, state: State, observations: Observations, offset: u64, now: Time) -> Self {
+        Self {
+            sampler: Sampler::new(&observations),
+            route: Route::new(state.weight, now),
+            next_tick: now.plus(spec.settings.analysis_interval),
+            history: VecDeque::new(),
+            samples: VecDeque::new(),
+            unjudged: false,
+            spec,
+            state,
+            observations,
+            offset,
+        }
+    }
+
+    /// Counts one report's part, which is in the store already.
+    pub(super) fn count(
+        &mut self,
+        sender: Instance,
+        interval: Duration,
+        entries: &[CanaryReport],
+        now: Time,
+    ) {
+        if !entries.is_empty() {
+            self.offset += 1;
+        }
+        self.observations.report(&self.spec.settings, sender, interval, entries, now);
+        self.unjudged = true;
+    }
+
+    /// The rules that need no tick.
+    pub(super) fn judge_reports(&mut self, now: Time, writes: &mut Vec<Write>) {
+        if !std::mem::take(&mut self.unjudged) {
+            return;
+        }
+        let summary = self.summary(now);
+        let decided = ramp::on_report(&self.spec.settings, &self.state, &summary, &self.facts(), now);
+        self.follow(decided, now, writes);
+    }
+
+    /// An analysis tick, when it is due: all rules, a sample, a snapshot.
+    pub(super) fn tick(&mut self, now: Time, writes: &mut Vec<Write>) {
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now.plus(self.spec.settings.analysis_interval);
+        let summary = self.summary(now);
+        let sample = self.sampler.take(&self.observations, &summary, &self.state, now);
+        writes.push(Write::Sample(self.spec.id.to_string(), now, sample.clone()));
+        self.samples.push_back(sample);
+        self.samples.drain(..self.samples.len().saturating_sub(SAMPLES));
+        let decided = ramp::on_tick(&self.spec.settings, &self.state, &summary, &self.facts(), now);
+        self.follow(decided, now, writes);
+        writes.push(self.snapshot());
+    }
+
+    /// A weight arrived at the router, or did not.
+    pub(super) fn routed(
+        &mut self,
+        share: Share,
+        result: Result<(), RouterError>,
+        now: Time,
+        writes: &mut Vec<Write>,
+    ) {
+        self.route.busy = false;
+        match result {
+            Ok(()) => {
+                self.route.confirmed = Some(share);
+                self.route.error = None;
+                tracing::info!(canary = %self.spec.id, weight = %share, "weight written");
+                if share == self.route.wanted && share > self.state.weight {
+                    let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
+                    self.follow(decided, now, writes);
+                }
+            }
+            Err(error) => {
+                tracing::error!(canary = %self.spec.id, weight = %share, %error, "weight not written");
+                self.route.confirmed = None;
+                self.route.error = Some(error);
+                self.route.retry = now.plus(RETRY);
+            }
+        }
+    }
+
+    /// Does what a person asks, if the phase allows it.
+    pub(super) fn act(&mut self, order: &Order, now: Time, writes: &mut Vec<Write>) -> Result<(), String> {
+        let (settings, state) = (&self.spec.settings, &self.state);
+        let decided = match order.deed {
+            Deed::Pause => ramp::pause(state, &order.by, &order.reason, now),
+            Deed::Resume => ramp::resume(state, &order.by, &order.reason, now),
+            Deed::Promote => ramp::promote(settings, state, &order.by, &order.reason, now),
+            Deed::Rollback => ramp::rollback(state, &order.by, &order.reason, now),
+        };
+        let decided = decided.map_err(|refusal| refusal.to_string())?;
+        self.follow(decided, now, writes);
+        Ok(())
+    }
+
+    /// Takes over new versions: another rollout, or the end of this one.
+    pub(super) fn change_versions(
+        &mut self,
+        stable: &str,
+        canary: &str,
+        now: Time,
+        writes: &mut Vec<Write>,
+    ) -> Result<(), String> {
+        let decided = ramp::versions_changed(&self.state, stable, canary, now);
+        let decided = decided.map_err(|refusal| refusal.to_string())?;
+        self.follow(decided, now, writes);
+        Ok(())
+    }
+
+    /// Takes over a new state and does what comes with it, in order.
+    fn follow(&mut self, (state, actions): (State, Vec<Action>), now: Time, writes: &mut Vec<Write>) {
+        self.state = state;
+        // Whatever was on its way up is off once the release is stopped.
+        if !matches!(self.state.phase, Phase::Pending | Phase::Progressing) {
+            self.route.wanted = self.state.weight;
+        }
+        let changed = !actions.is_empty();
+        let id = self.spec.id.to_string();
+        for action in actions {
+            match action {
+                Action::RaiseWeight(share) | Action::LowerWeight(share) => {
+                    self.route.wanted = share;
+                    self.route.retry = now;
+                }
+                Action::BeginRollout => {
+                    self.observations.begin_rollout(now);
+                    self.sampler = Sampler::new(&self.observations);
+                }
+                Action::BeginStratum => {
+                    let State { step, stratum, weight, .. } = self.state;
+                    self.observations.begin_stratum(step, stratum, weight, now);
+                }
+                Action::RestartSampleRatio => self.observations.restart_sample_ratio(),
+                Action::Record(transition) => {
+                    tracing::info!(
+                        canary = %id, phase = ?transition.phase, weight = %transition.weight,
+                        step = %transition.step, by = transition.by.as_deref().unwrap_or("serin"),
+                        reason = %transition.reason, "release"
+                    );
+                    self.history.push_back(transition.clone());
+                    self.history.drain(..self.history.len().saturating_sub(HISTORY));
+                    writes.push(Write::Transition(id.clone(), transition));
+                }
+                Action::WriteReport(kind) => {
+                    let canary = serde_json::to_value(CanaryView::of(self, now)).unwrap_or_default();
+                    let report = RolloutReport { kind: kind.to_owned(), time: now, canary };
+                    writes.push(Write::Report(id.clone(), report));
+                }
+            }
+        }
+        if changed {
+            writes.push(self.snapshot());
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Write {
+        let snapshot = Snapshot {
+            state: self.state.clone(),
+            observations: self.observations.clone_without_units(),
+            offset: self.offset,
+        };
+        Write::Snapshot {
+            canary: self.spec.id.to_string(),
+            snapshot: Box::new(snapshot),
+            units: self.observations.units_to_bytes(),
+        }
+    }
+
+    pub(super) fn summary(&self, now: Time) -> Summary {
+        self.observations.summary(&self.spec.settings, now)
+    }
+
+    fn facts(&self) -> Facts {
+        Facts { router_error: self.route.error.as_ref().map(ToString::to_string) }
+    }
+
+    /// Whether filters should report often.
+    pub(super) fn is_live(&self) -> bool {
+        match self.state.phase {
+            Phase::Pending | Phase::Progressing | Phase::Paused | Phase::Promoting => true,
+            Phase::Succeeded | Phase::Failed => false,
+        }
+    }
+
+    pub(super) fn plan(&self) -> CanaryDocument {
+        self.spec.plan(&Moment {
+            step: self.state.step,
+            stratum: self.state.stratum,
+            share: self.state.weight,
+            slow_edge: self.observations.slow_edge(&self.spec.settings),
+            seen_sample: self.observations.seen_sample(),
+            event_sample: self.observations.event_sample(),
+        })
+    }
+
+    pub(super) fn show(&self, metrics: &Metrics) {
+        let id = self.spec.id.to_string();
+        metrics.weight.with_label_values(&[id.as_str()]).set(self.state.weight.percent());
+        metrics.step.with_label_values(&[id.as_str()]).set(i64::from(self.state.step.0));
+        for phase in Phase::ALL {
+            let labels = [id.as_str(), phase.name()];
+            metrics.phase.with_label_values(&labels).set(i64::from(phase == self.state.phase));
+        }
+        let (errors, slow) = self.observations.evidence();
+        metrics.evidence.with_label_values(&[id.as_str(), "errors"]).set(errors);
+        metrics.evidence.with_label_values(&[id.as_str(), "slow"]).set(slow);
+        for (arm, totals) in self.observations.totals().arms.iter() {
+            let labels = [id.as_str(), arm.name()];
+            metrics.requests.with_label_values(&labels).set(totals.requests as i64);
+            metrics.errors.with_label_values(&labels).set(totals.errors as i64);
+        }
+    }
+}

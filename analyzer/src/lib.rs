@@ -1,0 +1,11 @@
+//! The analyzer: takes the filters' reports, judges them, moves the weights, and shows what it thinks.
+//! `contract` and `judge` hold what it knows; here is what touches files, sockets, clocks and people.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod metrics;
+pub mod module;
+pub mod router;
+pub mod store;

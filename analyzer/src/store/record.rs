@@ -1,0 +1,98 @@
+//! The store's records. All are JSON inside, so that a person can read a store in trouble.
+
+use serde::{Deserialize, Serialize};
+use serin_contract::CanaryReport;
+use serin_contract::report::Instance;
+use serin_judge::observations::Observations;
+use serin_judge::ramp::{State, Transition};
+use serin_judge::time::Time;
+
+/// How far the reports of one filter are in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The highest sequence number that is committed.
+    pub sequence: u64,
+    /// When that was.
+    pub time: Time,
+    /// The proxy's node id, for people.
+    pub node: String,
+}
+
+/// One report's part for one canary, as it was counted.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// When it was counted.
+    pub time: Time,
+    /// Who sent it.
+    pub instance: Instance,
+    /// How often the sender reports.
+    pub interval_ms: u64,
+    /// What it said.
+    pub entries: Vec<CanaryReport>,
+}
+
+/// A canary at a moment; the journal after `offset` says what happened since.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Phase, weight, step, verdict.
+    pub state: State,
+    /// Everything counted so far, but for the sets of units.
+    pub observations: Observations,
+    /// The last journal entry that is in.
+    pub offset: u64,
+}
+
+/// What the store knows of a canary.
+#[derive(Debug)]
+pub struct StoredCanary {
+    /// The last snapshot.
+    pub snapshot: Snapshot,
+    /// The stratum's sets of units at that moment, packed.
+    pub units: Vec<u8>,
+    /// What was counted since, in order.
+    pub journal: Vec<(u64, JournalEntry)>,
+    /// The whole history, oldest first.
+    pub history: Vec<Transition>,
+}
+
+/// What is written when a rollout ends.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct RolloutReport {
+    /// `rollback` or `success`.
+    pub kind: String,
+    /// When it ended.
+    pub time: Time,
+    /// What was decided and why, with all numbers, as the API shows a canary.
+    pub canary: serde_json::Value,
+}
+
+/// One record of a commit.
+#[derive(Debug)]
+pub enum Write {
+    /// A sender's high-water mark.
+    Mark(Instance, Mark),
+    /// A report's part for a canary.
+    Journal {
+        /// `<namespace>/<name>`.
+        canary: String,
+        /// Its place in the canary's journal.
+        offset: u64,
+        /// What it said.
+        entry: JournalEntry,
+    },
+    /// A canary's new snapshot; ends the journal up to its offset.
+    Snapshot {
+        /// `<namespace>/<name>`.
+        canary: String,
+        /// Without the units.
+        snapshot: Box<Snapshot>,
+        /// The units, packed.
+        units: Vec<u8>,
+    },
+    /// One more line of a canary's history.
+    Transition(String, Transition),
+    /// One sample of a canary.
+    Sample(String, Time, serde_json::Value),
+    /// A report about a rollout's end.
+    Report(String, RolloutReport),
+}

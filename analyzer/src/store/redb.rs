@@ -1,0 +1,233 @@
+//! The embedded store: one redb file beside the program.
+
+use super::{JournalEntry, Mark, RolloutReport, Snapshot, StoreError, StoredCanary, Write};
+use redb::{
+    Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
+    WriteTransaction,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serin_contract::report::Instance;
+use serin_judge::ramp::Transition;
+use serin_judge::time::Time;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Raised when a record changes its meaning.
+const FORMAT: u64 = 1;
+/// How long a sender's high-water mark is kept after its last report.
+const MARK_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// redb would use a gigabyte; the working set here is a few megabytes.
+const CACHE_BYTES: usize = 16 * 1024 * 1024;
+
+type ByCanary = TableDefinition<'static, &'static str, &'static [u8]>;
+type ByCanaryAndNumber = TableDefinition<'static, (&'static str, u64), &'static [u8]>;
+
+const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+const MARKS: TableDefinition<u64, &[u8]> = TableDefinition::new("marks");
+const SNAPSHOTS: ByCanary = TableDefinition::new("snapshots");
+const UNITS: ByCanary = TableDefinition::new("units");
+const JOURNAL: ByCanaryAndNumber = TableDefinition::new("journal");
+const HISTORY: ByCanaryAndNumber = TableDefinition::new("history");
+const SAMPLES: ByCanaryAndNumber = TableDefinition::new("samples");
+const REPORTS: ByCanaryAndNumber = TableDefinition::new("reports");
+
+/// The store in a file.
+pub struct Redb {
+    database: Database,
+}
+
+impl Redb {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be opened (another analyzer holds it, no rights), or has another format.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(fail)?;
+        let store = Self { database };
+        store.prepare()?;
+        Ok(store)
+    }
+
+    /// Makes the tables, so that readers find them, and checks the format.
+    fn prepare(&self) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(fail)?;
+        {
+            let mut meta = transaction.open_table(META).map_err(fail)?;
+            let found = meta.get("format").map_err(fail)?.map(|value| value.value());
+            match found {
+                Some(FORMAT) => {}
+                Some(found) => return Err(StoreError::Format { found, expected: FORMAT }),
+                None => {
+                    meta.insert("format", FORMAT).map_err(fail)?;
+                }
+            }
+            transaction.open_table(MARKS).map_err(fail)?;
+            for table in [SNAPSHOTS, UNITS] {
+                transaction.open_table(table).map_err(fail)?;
+            }
+            for table in [JOURNAL, HISTORY, SAMPLES, REPORTS] {
+                transaction.open_table(table).map_err(fail)?;
+            }
+        }
+        transaction.commit().map_err(fail)
+    }
+
+    /// Writes everything, or nothing; on disk when it returns.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing was written.
+    pub fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(fail)?;
+        for write in writes {
+            apply(&transaction, write)?;
+        }
+        transaction.commit().map_err(fail)
+    }
+
+    /// All senders' high-water marks; those that are a day old are forgotten.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn marks(&self, now: Time) -> Result<BTreeMap<Instance, Mark>, StoreError> {
+        let transaction = self.database.begin_write().map_err(fail)?;
+        let mut marks = BTreeMap::new();
+        {
+            let mut table = transaction.open_table(MARKS).map_err(fail)?;
+            for row in table.iter().map_err(fail)? {
+                let (instance, bytes) = row.map_err(fail)?;
+                let mark: Mark = decode("marks", bytes.value())?;
+                marks.insert(Instance(instance.value()), mark);
+            }
+            marks.retain(|_, mark| now.since(mark.time) < MARK_LIFE);
+            table.retain(|instance, _| marks.contains_key(&Instance(instance))).map_err(fail)?;
+        }
+        transaction.commit().map_err(fail)?;
+        Ok(marks)
+    }
+
+    /// What is known of a canary; nothing when it is new.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn canary(&self, canary: &str) -> Result<Option<StoredCanary>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let snapshots = reading.open_table(SNAPSHOTS).map_err(fail)?;
+        let Some(bytes) = snapshots.get(canary).map_err(fail)? else { return Ok(None) };
+        let snapshot: Snapshot = decode("snapshots", bytes.value())?;
+        let units = reading.open_table(UNITS).map_err(fail)?;
+        let units = units.get(canary).map_err(fail)?.map(|bytes| bytes.value().to_vec()).unwrap_or_default();
+        let journal = rows::<JournalEntry>(&reading, JOURNAL, "journal", canary, snapshot.offset + 1)?;
+        let history = rows::<Transition>(&reading, HISTORY, "history", canary, 0)?;
+        let history = history.into_iter().map(|(_, transition)| transition).collect();
+        Ok(Some(StoredCanary { snapshot, units, journal, history }))
+    }
+
+    /// A canary's samples since a moment, oldest first.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn samples(&self, canary: &str, since: Time) -> Result<Vec<serde_json::Value>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let rows = rows(&reading, SAMPLES, "samples", canary, since.0)?;
+        Ok(rows.into_iter().map(|(_, sample)| sample).collect())
+    }
+
+    /// The report of the last rollout that ended.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(REPORTS).map_err(fail)?;
+        let mut range = table.range((canary, 0)..=(canary, u64::MAX)).map_err(fail)?;
+        match range.next_back() {
+            Some(row) => Ok(Some(decode("reports", row.map_err(fail)?.1.value())?)),
+            None => Ok(None),
+        }
+    }
+}
+
+fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError> {
+    match write {
+        Write::Mark(instance, mark) => {
+            let mut table = transaction.open_table(MARKS).map_err(fail)?;
+            table.insert(instance.0, encode("marks", mark)?.as_slice()).map_err(fail)?;
+        }
+        Write::Journal { canary, offset, entry } => {
+            put(transaction, JOURNAL, (canary, *offset), entry)?;
+        }
+        Write::Snapshot { canary, snapshot, units } => {
+            let mut table = transaction.open_table(SNAPSHOTS).map_err(fail)?;
+            table.insert(canary.as_str(), encode("snapshots", snapshot)?.as_slice()).map_err(fail)?;
+            let mut table = transaction.open_table(UNITS).map_err(fail)?;
+            table.insert(canary.as_str(), units.as_slice()).map_err(fail)?;
+            let mut journal = transaction.open_table(JOURNAL).map_err(fail)?;
+            let ended = (canary.as_str(), 0)..=(canary.as_str(), snapshot.offset);
+            journal.retain_in(ended, |_, _| false).map_err(fail)?;
+        }
+        Write::Transition(canary, transition) => {
+            // Two in one millisecond stay two: the later takes the next free number.
+            let number = free(transaction, HISTORY, canary, transition.time.0)?;
+            put(transaction, HISTORY, (canary, number), transition)?;
+        }
+        Write::Sample(canary, time, sample) => put(transaction, SAMPLES, (canary, time.0), sample)?,
+        Write::Report(canary, report) => put(transaction, REPORTS, (canary, report.time.0), report)?,
+    }
+    Ok(())
+}
+
+fn put(
+    transaction: &WriteTransaction,
+    table: ByCanaryAndNumber,
+    key: (&str, u64),
+    value: &impl Serialize,
+) -> Result<(), StoreError> {
+    let bytes = encode("journal, history, samples or reports", value)?;
+    let mut table = transaction.open_table(table).map_err(fail)?;
+    table.insert(key, bytes.as_slice()).map_err(fail)?;
+    Ok(())
+}
+
+fn free(
+    transaction: &WriteTransaction,
+    table: ByCanaryAndNumber,
+    canary: &str,
+    wanted: u64,
+) -> Result<u64, StoreError> {
+    let table = transaction.open_table(table).map_err(fail)?;
+    let mut range = table.range((canary, wanted)..=(canary, u64::MAX)).map_err(fail)?;
+    match range.next_back() {
+        Some(row) => Ok(row.map_err(fail)?.0.value().1.saturating_add(1)),
+        None => Ok(wanted),
+    }
+}
+
+fn rows<T: DeserializeOwned>(
+    reading: &ReadTransaction,
+    table: ByCanaryAndNumber,
+    name: &'static str,
+    canary: &str,
+    from: u64,
+) -> Result<Vec<(u64, T)>, StoreError> {
+    let table: ReadOnlyTable<(&str, u64), &[u8]> = reading.open_table(table).map_err(fail)?;
+    let mut found = Vec::new();
+    for row in table.range((canary, from)..=(canary, u64::MAX)).map_err(fail)? {
+        let (key, bytes) = row.map_err(fail)?;
+        found.push((key.value().1, decode(name, bytes.value())?));
+    }
+    Ok(found)
+}
+
+fn fail(error: impl Into<redb::Error>) -> StoreError {
+    StoreError::Database(Box::new(error.into()))
+}
+
+fn encode(table: &'static str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(value).map_err(|error| StoreError::Record { table, error: error.to_string() })
+}
+
+fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+    serde_json::from_slice(bytes).map_err(|error| StoreError::Record { table, error: error.to_string() })
+}
