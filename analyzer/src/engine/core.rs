@@ -41,9 +41,11 @@ impl Core {
     ) -> Result<Self, StoreError> {
         let filters = Filters::new(store.marks(now)?);
         let mut rollouts = BTreeMap::new();
+        let mut writes = Vec::new();
         for canary in &configuration.canaries {
-            rollouts.insert(canary.id.to_string(), open(&store, canary, now)?);
+            rollouts.insert(canary.id.to_string(), open(&store, canary, now, &mut writes)?);
         }
+        store.commit(&writes)?;
         let plan = first_plan(&rollouts, now)?;
         let mut core =
             Self { configuration, rollouts, filters, plan, metrics, store, queue, save_again: None };
@@ -181,12 +183,20 @@ impl Core {
     }
 }
 
-/// A canary as the store has it, or a new one.
-pub(super) fn open(store: &Redb, canary: &Canary, now: Time) -> Result<Rollout, StoreError> {
-    match store.canary(&canary.id.to_string())? {
-        Some(stored) => Ok(Rollout::restore(canary.clone(), stored, now)),
-        None => Ok(Rollout::new(canary.clone(), now)),
-    }
+/// A canary as the store has it, or a new one. Its snapshot must be in the store before its first report
+/// is acknowledged: a journal without the snapshot that it continues cannot be read again.
+pub(super) fn open(
+    store: &Redb,
+    canary: &Canary,
+    now: Time,
+    writes: &mut Vec<Write>,
+) -> Result<Rollout, StoreError> {
+    let rollout = match store.canary(&canary.id.to_string())? {
+        Some(stored) => Rollout::restore(canary.clone(), stored, now, writes),
+        None => Rollout::new(canary.clone(), now),
+    };
+    writes.push(rollout.snapshot());
+    Ok(rollout)
 }
 
 fn plan_parts(rollouts: &BTreeMap<String, Rollout>) -> (Vec<serin_contract::plan::CanaryDocument>, bool) {

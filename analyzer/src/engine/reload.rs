@@ -20,7 +20,8 @@ impl Core {
             match self.rollouts.get(&id) {
                 Some(rollout) => check_changed(rollout, canary, now)?,
                 None => {
-                    let opened = open(&self.store, canary, now).map_err(|error| error.to_string())?;
+                    let opened =
+                        open(&self.store, canary, now, &mut writes).map_err(|error| error.to_string())?;
                     added.insert(id, opened);
                 }
             }

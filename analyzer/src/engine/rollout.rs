@@ -74,7 +74,7 @@ impl Rollout {
     }
 
     /// Goes on where the store ends: the snapshot, then everything counted after it.
-    pub(super) fn restore(spec: Canary, stored: StoredCanary, now: Time) -> Self {
+    pub(super) fn restore(spec: Canary, stored: StoredCanary, now: Time, writes: &mut Vec<Write>) -> Self {
         let Snapshot { state, mut observations, offset } = stored.snapshot;
         if let Err(error) = observations.restore_units(&stored.units) {
             tracing::error!(canary = %spec.id, %error, "the stratum's units cannot be read; units count anew");
@@ -92,7 +92,7 @@ impl Rollout {
         );
         // Versions that were changed while the program was down, as a reload would bring them.
         let (stable, canary) = (rollout.spec.stable_version.clone(), rollout.spec.canary_version.clone());
-        if let Err(problem) = rollout.change_versions(&stable, &canary, now, &mut Vec::new()) {
+        if let Err(problem) = rollout.change_versions(&stable, &canary, now, writes) {
             tracing::error!(canary = %rollout.spec.id, %problem, "the configured versions are not taken over");
         }
         rollout
@@ -277,11 +277,11 @@ impl Rollout {
         Facts { router_error: self.route.error.as_ref().map(ToString::to_string) }
     }
 
-    /// Whether filters should report often.
+    /// Whether filters should report often: as long as the canary has users, or is about to get some.
     pub(super) fn is_live(&self) -> bool {
         match self.state.phase {
             Phase::Pending | Phase::Progressing | Phase::Paused | Phase::Promoting => true,
-            Phase::Succeeded | Phase::Failed => false,
+            Phase::Succeeded | Phase::Failed => self.state.weight > Share::NONE,
         }
     }
 
