@@ -291,11 +291,13 @@ pub fn check_name(name: &str) -> Result<(), String> {
         !part.is_empty()
             && part.len() <= 253
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+            && !part.starts_with(['-', '.'])
+            && !part.ends_with(['-', '.'])
     };
     match name.split_once('/') {
         Some((namespace, rest)) if label(namespace) && label(rest) => Ok(()),
         Some(_) | None => Err(format!(
-            "`{name}` is not allowed: `<namespace>/<name>`, each of lower-case letters, digits, `-` and `.`"
+            "`{name}` is not allowed: `<namespace>/<name>`, each of lower-case letters, digits and, inside, `-` and `.`"
         )),
     }
 }

@@ -1,0 +1,237 @@
+//! One request from its headers to its end.
+
+use crate::clock::{Clock, Instant};
+use crate::decide::{Choice, Decision, Edit, RequestHeaders, decide};
+use crate::host::StreamHost;
+use crate::in_flight::{InFlight, Slot, Watched};
+use crate::outcome::{Answer, Course, Media, Method, Served, client_left, latency};
+use crate::recorder::ActivePlan;
+use crate::tally::Ended;
+use serin_contract::headers::{CANARY, CANARY_BY, SERIN_PREFIX};
+use serin_contract::{Arm, UnitHash};
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+/// What the requests of a VM share with its agent. No borrow outlives a call into this crate's own code,
+/// and none is held while the proxy is called.
+#[derive(Debug)]
+pub struct Shared {
+    /// What to do; replaced when the analyzer says so.
+    pub plan: RefCell<Option<Rc<ActivePlan>>>,
+    /// See [`crate::config::Config::edge`].
+    pub edge: Cell<bool>,
+    /// The time.
+    pub clock: Clock,
+    /// The requests under watch.
+    pub in_flight: RefCell<InFlight>,
+}
+
+impl Shared {
+    /// Without a plan, at a wall time in nanoseconds.
+    pub fn new(wall_ns: u64) -> Self {
+        Self {
+            plan: RefCell::new(None),
+            edge: Cell::new(true),
+            clock: Clock::starting_at(wall_ns),
+            in_flight: RefCell::new(InFlight::default()),
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug)]
+pub struct Stream {
+    shared: Rc<Shared>,
+    pending: Option<Pending>,
+}
+
+/// What was decided, until the request has ended: under the plan that decided it.
+#[derive(Debug)]
+struct Pending {
+    plan: Rc<ActivePlan>,
+    canary: usize,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Assigned(Assigned),
+    Forced(Arm),
+    Unassigned,
+    Excluded,
+}
+
+#[derive(Debug)]
+struct Assigned {
+    arm: Arm,
+    unit: UnitHash,
+    since: Instant,
+    method: Method,
+    slot: Option<Slot>,
+    answer: Option<(Answer, Option<Instant>)>,
+}
+
+impl Stream {
+    /// A request of which nothing is known yet.
+    pub fn new(shared: Rc<Shared>) -> Self {
+        Self { shared, pending: None }
+    }
+
+    /// The request's headers are here: removes what is not the client's to say, decides, and writes the
+    /// decision into the headers.
+    pub fn requested(&mut self, host: &impl StreamHost) {
+        if self.shared.edge.get() {
+            // To find `x-serin-*` all headers have to be fetched; that done, no other is asked for.
+            let mut headers = host.request_headers();
+            headers.retain(|(name, _)| {
+                let foreign = name == CANARY_BY || name.starts_with(SERIN_PREFIX);
+                if foreign {
+                    host.remove_request_header(name);
+                }
+                !foreign
+            });
+            self.decide(host, &Fetched(&headers));
+        } else {
+            self.decide(host, &Asked(host));
+        }
+    }
+
+    fn decide(&mut self, host: &impl StreamHost, headers: &impl RequestHeaders) {
+        let Some(plan) = self.shared.plan.borrow().as_ref().map(Rc::clone) else { return };
+        let Some(decision) = decide(plan.plan(), headers) else { return };
+        edit(host, CANARY, decision.version);
+        edit(host, CANARY_BY, decision.by);
+        let Decision { canary, choice, .. } = decision;
+        let state = match choice {
+            Choice::Forced(arm) => State::Forced(arm),
+            Choice::Unassigned => State::Unassigned,
+            Choice::Excluded => State::Excluded,
+            Choice::Assigned { arm, unit } => {
+                let Some((_, period)) = plan.canary(canary) else { return };
+                let method = headers.get(":method").map_or(Method::Other, |text| Method::parse(&text));
+                let since = self.shared.clock.read(host.now_ns());
+                period.assigned(arm, unit);
+                let slot = if method == Method::Connect {
+                    None
+                } else {
+                    let watched = Watched { since, period: Rc::clone(period), arm, unit };
+                    self.shared.in_flight.borrow_mut().watch(watched)
+                };
+                State::Assigned(Assigned { arm, unit, since, method, slot, answer: None })
+            }
+        };
+        self.pending = Some(Pending { plan, canary, state });
+    }
+
+    /// The answer's headers are here. What may go on for as long as it likes from now on is not watched
+    /// any longer; an answer that hangs before its headers has been.
+    pub fn answered(&mut self, host: &impl StreamHost) {
+        let Some(Pending { state: State::Assigned(assigned), .. }) = &mut self.pending else { return };
+        let answer = read_answer(host);
+        let mut at = None;
+        if answer.media == Media::Grpc || answer.is_open_ended() {
+            at = Some(self.shared.clock.read(host.now_ns()));
+            if let Some(slot) = assigned.slot.take() {
+                self.shared.in_flight.borrow_mut().forget(slot);
+            }
+        }
+        assigned.answer = Some((answer, at));
+    }
+
+    /// The request has ended, whatever became of it: counts it, once.
+    pub fn ended(&mut self, host: &impl StreamHost) {
+        let Some(mut pending) = self.pending.take() else { return };
+        self.unwatch(&mut pending.state);
+        let plan = Rc::clone(&pending.plan);
+        let Some((canary, period)) = plan.canary(pending.canary) else { return };
+        match pending.state {
+            State::Excluded => period.excluded(),
+            State::Forced(arm) => period.forced(arm, failed(host, read_answer(host))),
+            State::Unassigned => {
+                let served = Served::of(canary, host.cluster().as_deref());
+                period.unassigned(served, failed(host, read_answer(host)));
+            }
+            State::Assigned(assigned) => {
+                let served = Served::of(canary, host.cluster().as_deref());
+                let now = self.shared.clock.read(host.now_ns());
+                let ended = judge(host, period.slow_edge_us(), &assigned, now);
+                period.ended(assigned.arm, assigned.unit, served, ended);
+            }
+        }
+    }
+
+    fn unwatch(&self, state: &mut State) {
+        match state {
+            State::Assigned(assigned) => {
+                if let Some(slot) = assigned.slot.take() {
+                    self.shared.in_flight.borrow_mut().forget(slot);
+                }
+            }
+            State::Forced(_) | State::Unassigned | State::Excluded => {}
+        }
+    }
+}
+
+impl Drop for Stream {
+    /// A request that goes without having ended must not stay under watch.
+    fn drop(&mut self) {
+        if let Some(mut pending) = self.pending.take() {
+            self.unwatch(&mut pending.state);
+        }
+    }
+}
+
+fn judge(host: &impl StreamHost, slow_edge_us: u64, assigned: &Assigned, now: Instant) -> Ended {
+    let (answer, at) = assigned.answer.unwrap_or_else(|| (read_answer(host), None));
+    let course = Course {
+        whole_us: now.micros_since(assigned.since),
+        tail_us: at.map_or(0, |at| now.micros_since(at)),
+        client_left: client_left(host.response_flags()),
+    };
+    Ended {
+        method: assigned.method,
+        status: answer.status,
+        failed: failed(host, answer),
+        latency_us: latency(assigned.method, answer, course, slow_edge_us),
+    }
+}
+
+fn read_answer(host: &impl StreamHost) -> Answer {
+    let status = host.response_header(":status");
+    Answer::parse(status.as_deref(), host.response_header("content-type").as_deref())
+}
+
+fn failed(host: &impl StreamHost, answer: Answer) -> bool {
+    let grpc_status = match answer.media {
+        Media::Grpc => host.response_trailer("grpc-status").or_else(|| host.response_header("grpc-status")),
+        Media::EventStream | Media::Plain => None,
+    };
+    answer.failed(grpc_status.as_deref())
+}
+
+fn edit(host: &impl StreamHost, name: &str, edit: Edit<'_>) {
+    match edit {
+        Edit::Keep => {}
+        Edit::Set(value) => host.set_request_header(name, value),
+        Edit::Remove => host.remove_request_header(name),
+    }
+}
+
+/// Headers that were fetched all at once.
+struct Fetched<'h>(&'h [(String, Vec<u8>)]);
+
+impl RequestHeaders for Fetched<'_> {
+    fn get(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| Cow::Borrowed(value.as_slice()))
+    }
+}
+
+/// Headers that are asked for one by one.
+struct Asked<'h, H>(&'h H);
+
+impl<H: StreamHost> RequestHeaders for Asked<'_, H> {
+    fn get(&self, name: &str) -> Option<Cow<'_, [u8]>> {
+        self.0.request_header(name).map(Cow::Owned)
+    }
+}

@@ -1,0 +1,184 @@
+//! The order of decisions: which header wins, and what a request counts as.
+
+mod support;
+
+use serin_contract::{CanaryReport, Report};
+use support::{CANARY_USER, Proxy, Request, STABLE_USER, configuration, plan, sidecar};
+
+/// Runs one request through an agent; answers the request as the router sees it, and its report.
+fn decided(configuration: &str, request: Request) -> (Request, Report) {
+    let proxy = Proxy::default();
+    let mut agent = proxy.agent(configuration);
+    request.run(&proxy, &agent);
+    let report = proxy.report(&mut agent);
+    (request, report)
+}
+
+fn only(report: Report) -> CanaryReport {
+    let [canary] = <[CanaryReport; 1]>::try_from(report.canaries).expect("one entry");
+    canary
+}
+
+fn headers(request: &Request) -> (Option<String>, Option<String>) {
+    (request.header("x-canary"), request.header("x-canary-by"))
+}
+
+fn set(version: &str) -> (Option<String>, Option<String>) {
+    (Some(version.to_owned()), Some("default/shop".to_owned()))
+}
+
+#[test]
+fn without_a_plan_nothing_is_done() {
+    let request = Request::new(&[("x-canary", "true"), ("x-user-id", CANARY_USER)]);
+    let (request, report) = decided(r#"{"analyzer": {"cluster": "serin"}}"#, request);
+    assert_eq!(headers(&request), (Some("true".to_owned()), None));
+    assert_eq!((report.canaries.len(), report.plan_revision.0, report.interval_ms), (0, 0, 500));
+}
+
+#[test]
+fn a_request_of_no_canary_is_left_alone() {
+    let request = Request::new(&[(":authority", "other.example"), ("x-canary", "true"), ("x-user-id", "u")]);
+    let (request, report) = decided(&configuration(&plan(1, 1, "")), request);
+    assert_eq!(headers(&request), (Some("true".to_owned()), None));
+    assert!(report.canaries.is_empty());
+}
+
+#[test]
+fn a_user_gets_the_version_of_its_bucket() {
+    for (user, version) in [(STABLE_USER, "false"), (CANARY_USER, "true")] {
+        let (request, _) = decided(&configuration(&plan(1, 1, "")), Request::of(user));
+        assert_eq!(headers(&request), set(version));
+    }
+}
+
+#[test]
+fn a_request_that_was_decided_on_its_way_is_kept_and_not_recorded_again() {
+    let sent = [
+        ("x-canary", "false"),
+        ("x-canary-by", "default/shop"),
+        ("x-serin-flags", "a=b"),
+        ("x-user-id", "user2"),
+    ];
+    let (request, report) = decided(&sidecar(&plan(1, 1, "")), Request::new(&sent));
+    assert_eq!(headers(&request), set("false"));
+    assert_eq!(request.header("x-serin-flags").as_deref(), Some("a=b"));
+    assert!(report.canaries.is_empty());
+}
+
+#[test]
+fn at_the_edge_a_client_cannot_pass_for_another_filter() {
+    let sent = [
+        ("x-canary", "false"),
+        ("x-canary-by", "default/shop"),
+        ("x-serin-flags", "a=b"),
+        ("x-serin-experiments", "a=b"),
+        ("x-user-id", CANARY_USER),
+    ];
+    let never = plan(1, 1, r#", "manual": "Never""#);
+    let (request, report) = decided(&configuration(&never), Request::new(&sent));
+    assert_eq!(headers(&request), set("true"));
+    assert_eq!(request.header("x-serin-flags"), None);
+    assert_eq!(request.header("x-serin-experiments"), None);
+    assert_eq!(only(report).misrouted, 1);
+    let (request, _) = decided(r#"{"analyzer": {"cluster": "serin"}}"#, Request::new(&sent));
+    assert_eq!(headers(&request), (Some("false".to_owned()), None));
+}
+
+#[test]
+fn the_version_that_another_canary_chose_is_no_wish_of_the_client() {
+    let sent = [("x-canary", "false"), ("x-canary-by", "default/cart"), ("x-user-id", CANARY_USER)];
+    let (request, report) = decided(&sidecar(&plan(1, 1, "")), Request::new(&sent));
+    assert_eq!(headers(&request), set("true"));
+    assert_eq!(only(report).forced.stable.requests, 0);
+}
+
+#[test]
+fn a_client_may_choose_by_hand_and_counts_as_forced() {
+    for (value, forced) in [("true", (0, 1)), ("false", (1, 0))] {
+        let request = Request::new(&[("x-canary", value), ("x-user-id", STABLE_USER)]).status(500);
+        let (request, report) = decided(&configuration(&plan(1, 1, "")), request);
+        assert_eq!(headers(&request), set(value));
+        let entry = only(report);
+        assert_eq!((entry.forced.stable.requests, entry.forced.canary.requests), forced);
+        assert_eq!(entry.forced.stable.errors + entry.forced.canary.errors, 1);
+        assert_eq!(entry.arms, CanaryReport::default().arms);
+    }
+}
+
+#[test]
+fn where_no_client_may_choose_its_wish_is_removed() {
+    let never = plan(1, 1, r#", "manual": "Never""#);
+    let (request, _) =
+        decided(&configuration(&never), Request::new(&[("x-canary", "false"), ("x-user-id", CANARY_USER)]));
+    assert_eq!(headers(&request), set("true"));
+    let (request, report) = decided(&configuration(&never), Request::new(&[("x-canary", "true")]));
+    assert_eq!(headers(&request), (None, None));
+    assert_eq!(only(report).unassigned.stable.requests, 1);
+}
+
+#[test]
+fn probes_and_bots_stay_on_stable() {
+    let exclude = plan(1, 1, r#", "exclude": {"path_prefixes": ["/health"], "user_agents": ["Kube-Probe"]}"#);
+    for header in [(":path", "/healthz?x"), ("user-agent", "Go kube-probe/1.30")] {
+        let (request, report) =
+            decided(&configuration(&exclude), Request::new(&[header, ("x-user-id", CANARY_USER)]));
+        assert_eq!(headers(&request), set("false"));
+        let entry = only(report);
+        assert_eq!((entry.excluded, entry.arms.stable.requests + entry.arms.canary.requests), (1, 0));
+    }
+    let (request, _) = decided(&configuration(&exclude), Request::new(&[("x-user-id", CANARY_USER)]));
+    assert_eq!(headers(&request), set("true"));
+}
+
+#[test]
+fn a_request_without_a_unit_counts_under_the_version_that_served_it() {
+    let served_by = |sent: &[(&str, &str)], cluster| {
+        let (request, report) = decided(&configuration(&plan(1, 1, "")), Request::new(sent).by(cluster));
+        assert_eq!(headers(&request), (None, None));
+        only(report)
+    };
+    let served = served_by(&[], Some("shop-canary"));
+    let elsewhere = served_by(&[("x-user-id", "")], Some("other"));
+    let unserved = served_by(&[("x-canary", "maybe")], None);
+    assert_eq!((served.unassigned.canary.requests, served.unassigned.stable.requests), (1, 0));
+    assert_eq!((elsewhere.elsewhere, elsewhere.unassigned.canary.requests), (1, 0));
+    assert_eq!((unserved.unserved, unserved.unassigned.canary.requests), (1, 0));
+}
+
+#[test]
+fn the_traces_of_another_canary_are_removed_where_the_route_decides() {
+    let sent = [("x-canary", "true"), ("x-canary-by", "default/cart")];
+    let (request, _) = decided(&sidecar(&plan(1, 1, "")), Request::new(&sent));
+    assert_eq!(headers(&request), (None, None));
+}
+
+#[test]
+fn the_first_unit_source_that_yields_a_value_counts() {
+    let two = plan(1, 1, "").replace(r#"{"header": "x-user-id"}"#, r#"{"header": "x-a"}, {"header": "X-B"}"#);
+    let version = |sent: &[(&str, &str)]| {
+        decided(&configuration(&two), Request::new(sent)).0.header("x-canary").expect("assigned")
+    };
+    assert_eq!(version(&[("x-a", STABLE_USER), ("x-b", CANARY_USER)]), "false");
+    assert_eq!(version(&[("x-a", ""), ("x-b", CANARY_USER)]), "true");
+}
+
+#[test]
+fn values_that_are_not_utf8_are_values() {
+    let request = Request::of("x");
+    // python3 -c "import hashlib; print(int(hashlib.md5(b'\xff\xfe\x80abc').hexdigest(), 16) % 10000)": 5835
+    request.headers.borrow_mut().retain(|(name, _)| name != "x-user-id");
+    for name in ["x-user-id", "x-canary", "user-agent"] {
+        request.headers.borrow_mut().push((name.to_owned(), b"\xff\xfe\x80abc".to_vec()));
+    }
+    let exclude = plan(1, 1, r#", "exclude": {"user_agents": ["bot"]}"#).replace("3000", "4166");
+    let (request, report) = decided(&configuration(&exclude), request);
+    assert_eq!(headers(&request), set("true"));
+    assert_eq!(only(report).arms.canary.seen.len(), 1);
+}
+
+#[test]
+fn a_sidecar_asks_the_proxy_for_few_headers() {
+    let (request, _) = decided(&sidecar(&plan(1, 1, "")), Request::of(CANARY_USER));
+    let asked = request.asked.borrow();
+    assert_eq!(*asked, [":authority", ":path", "x-canary-by", "x-canary", "x-user-id", ":method"]);
+}
