@@ -1,0 +1,276 @@
+//! The program as people run it: exit codes, words, tokens, signals. Real processes, real sockets.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const ROUTES: &str = r#"resources:
+  - virtual_hosts:
+      - routes:
+          - match: {prefix: /, headers: [{name: x-canary, string_match: {exact: "true"}}]}
+            route: {cluster: shop-canary}
+          - match: {prefix: /, headers: [{name: x-canary, string_match: {exact: "false"}}]}
+            route: {cluster: shop-stable}
+          - match: {prefix: /}
+            route: {weighted_clusters: {clusters: [{name: shop-stable, weight: 100}, {name: shop-canary, weight: 0}]}}
+"#;
+
+fn serin(folder: &Path, arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_serin");
+    Command::new(program).args(arguments).current_dir(folder).output().expect("runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A folder with a configuration and its route file, and where it listens.
+fn folder(server: &str) -> (tempfile::TempDir, SocketAddr) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    std::fs::write(folder.path().join("routes.yaml"), ROUTES).expect("written");
+    let config = format!(
+        r#"apiVersion: serin.dev/v1alpha1
+kind: Serin
+spec: {{listen: "{free}", store: {{redb: serin.redb}}{server}}}
+---
+apiVersion: serin.dev/v1alpha1
+kind: Canary
+metadata: {{name: shop}}
+spec:
+  stableVersion: v1
+  canaryVersion: v2
+  hosts: [shop]
+  router: {{envoyRoutes: {{path: routes.yaml, stableCluster: shop-stable, canaryCluster: shop-canary}}}}
+  limits: {{maxErrorRate: 5}}
+"#
+    );
+    std::fs::write(folder.path().join("serin.yaml"), config).expect("written");
+    (folder, free)
+}
+
+fn edit(folder: &Path, from: &str, to: &str) {
+    let path = folder.join("serin.yaml");
+    let old = std::fs::read_to_string(&path).expect("read");
+    assert!(old.contains(from), "{from}");
+    std::fs::write(path, old.replace(from, to)).expect("written");
+}
+
+/// A running analyzer; ended when dropped.
+struct Running {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Running {
+    fn start(folder: &Path, address: SocketAddr) -> Self {
+        let log = std::fs::File::create(folder.join("log")).expect("a log");
+        let child = Command::new(env!("CARGO_BIN_EXE_serin"))
+            .args(["serve", "--config", "serin.yaml"])
+            .current_dir(folder)
+            .stderr(Stdio::from(log))
+            .spawn()
+            .expect("starts");
+        let running = Self { child, address };
+        running.until("it is ready", || {
+            running.call("GET", "/readyz", "", "").is_some_and(|(code, _)| code == 200)
+        });
+        running
+    }
+
+    fn until(&self, what: &str, so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !so() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "waited too long until {what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Status code and body; none while nobody listens.
+    fn call(&self, method: &str, path: &str, token: &str, body: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        let length = body.len();
+        let authorization =
+            if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{authorization}content-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(body.as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        let code = answer.split(' ').nth(1)?.parse().ok()?;
+        Some((code, answer.split_once("\r\n\r\n")?.1.to_owned()))
+    }
+
+    fn code(&self, method: &str, path: &str, token: &str, body: &str) -> u16 {
+        self.call(method, path, token, body).expect("an answer").0
+    }
+
+    fn signal(&self, name: &str) {
+        let sent =
+            Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[test]
+fn a_wrong_configuration_ends_with_code_2_and_starts_nothing() {
+    let (folder, address) = folder("");
+    edit(folder.path(), "maxErrorRate: 5", "maxErrorRate: 500");
+    let output = serin(folder.path(), &["serve", "--config", "serin.yaml"]);
+    assert_eq!(output.status.code(), Some(2));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("serin.yaml: document 2: spec.limits.maxErrorRate: 500 is not allowed: 0 to 100"),
+        "{told}"
+    );
+    assert!(!folder.path().join("serin.redb").exists(), "no store was made");
+    assert!(TcpListener::bind(address).is_ok(), "nobody listens");
+    assert_eq!(serin(folder.path(), &["serve", "--config", "none.yaml"]).status.code(), Some(2));
+    assert_eq!(serin(folder.path(), &["frobnicate"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_names_what_will_not_work() {
+    let (folder, _) = folder("");
+    let good = serin(folder.path(), &["check", "serin.yaml"]);
+    assert!(good.status.success(), "{}", text(&good.stdout));
+    std::fs::write(folder.path().join("routes.yaml"), ROUTES.replace("\"false\"", "\"no\""))
+        .expect("written");
+    let bad = serin(folder.path(), &["check", "--output", "json", "serin.yaml"]);
+    assert_eq!(bad.status.code(), Some(2));
+    let problems: Vec<String> = serde_json::from_slice(&bad.stdout).expect("JSON");
+    assert!(problems[0].contains("no route sends `x-canary: \"false\"`"), "{problems:?}");
+}
+
+#[test]
+fn assign_is_pythons_md5() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments =
+        ["assign", "--share", "stable=60", "--share", "canary=40", "--output", "json", "user1", "a"];
+    let output = serin(folder.path(), &arguments);
+    // python3 -c "import hashlib; print([int(hashlib.md5(u).hexdigest(), 16) % 10000 for u in (b'user1', b'a')])"
+    let expected =
+        r#"[{"unit":"user1","bucket":3245,"arm":"stable"},{"unit":"a","bucket":6497,"arm":"canary"}]"#;
+    assert_eq!(text(&output.stdout).trim(), expected);
+    let wrong = serin(folder.path(), &["assign", "--share", "a=60,b=60", "x"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("the shares sum to 120 %"), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn each_role_opens_its_own_doors() {
+    let (folder, address) =
+        folder(", reportTokenFile: report, viewerTokenFile: viewer, operatorTokenFile: operator");
+    let token = |role: &str, name: &str| format!("{role}-token-{name}-0123456789");
+    for role in ["report", "viewer", "operator"] {
+        let lines = format!("{}\n{}\n", token(role, "old"), token(role, "new"));
+        std::fs::write(folder.path().join(role), lines).expect("written");
+    }
+    let running = Running::start(folder.path(), address);
+    let report =
+        r#"{"instance":"00000000000000ab","sequence":1,"plan_revision":0,"node":"n","interval_ms":500}"#;
+    let act = r#"{"reason":"a test"}"#;
+    let doors = [
+        ("POST", "/v1/report", report, ["report"].as_slice()),
+        ("GET", "/v1/canaries", "", &["viewer", "operator"]),
+        ("GET", "/v1/canaries/default/shop", "", &["viewer", "operator"]),
+        ("GET", "/v1/filters", "", &["viewer", "operator"]),
+        ("POST", "/v1/canaries/default/shop/pause", act, &["operator"]),
+    ];
+    for (method, path, body, roles) in doors {
+        assert_eq!(running.code(method, path, "", body), 401, "{path} without a token");
+        assert_eq!(
+            running.code(method, path, "operator-token-old-012345678", body),
+            401,
+            "{path}, a part of one"
+        );
+        for role in ["report", "viewer", "operator"] {
+            for name in ["old", "new"] {
+                let code = running.code(method, path, &token(role, name), body);
+                assert_eq!(code != 401, roles.contains(&role), "{path} as {role}: {code}");
+            }
+        }
+    }
+    assert_eq!(running.code("GET", "/healthz", "", ""), 200);
+}
+
+#[test]
+fn errors_say_what_is_there_and_what_is_allowed() {
+    let (folder, address) = folder("");
+    let running = Running::start(folder.path(), address);
+    for (method, path, body, code, words) in [
+        ("GET", "/v1/canaries/default/nope", "", 404, "there is no canary default/nope"),
+        ("GET", "/v1/canaries/default/shop/report", "", 404, "no rollout of default/shop has ended yet"),
+        ("POST", "/v1/canaries/default/shop/explode", r#"{"reason":"x"}"#, 404, "allowed are pause, resume"),
+        (
+            "POST",
+            "/v1/canaries/default/shop/pause",
+            r#"{"reason":"x"}"#,
+            409,
+            "cannot pause: it is Pending at 0 %",
+        ),
+        ("POST", "/v1/canaries/default/shop/pause", "{}", 422, "missing field `reason`"),
+        ("POST", "/v1/canaries/default/shop/pause", r#"{"reason":" "}"#, 422, "1 to 1000 characters"),
+        ("DELETE", "/v1/canaries", "", 405, "is not called with this method"),
+        ("GET", "/v2", "", 404, "there is nothing at /v2"),
+    ] {
+        let (found, answer) = running.call(method, path, "", body).expect("an answer");
+        assert_eq!(found, code, "{method} {path}: {answer}");
+        assert!(answer.contains(words), "{method} {path}: {answer}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_on_sighup_changes_nothing_and_a_right_one_all() {
+    let (folder, address) = folder("");
+    let running = Running::start(folder.path(), address);
+    let log = || std::fs::read_to_string(folder.path().join("log")).expect("a log");
+    let version = || running.call("GET", "/v1/canaries/default/shop", "", "").expect("an answer").1;
+
+    edit(folder.path(), "canaryVersion: v2", "canaryVersion: v3\n  colour: red");
+    running.signal("-HUP");
+    running.until("the log says so", || log().contains("unknown field `colour`"));
+    assert!(version().contains(r#""canaryVersion":"v2""#));
+
+    edit(folder.path(), "\n  colour: red", "");
+    running.signal("-HUP");
+    running.until("v3 is there", || version().contains(r#""canaryVersion":"v3""#));
+
+    edit(folder.path(), "serin.redb", "other.redb");
+    running.signal("-HUP");
+    running.until("the log says so", || log().contains("cannot change while the program runs"));
+}
+
+#[test]
+fn sigterm_ends_it_with_code_0() {
+    let (folder, address) = folder("");
+    let mut running = Running::start(folder.path(), address);
+    running.signal("-TERM");
+    assert_eq!(running.child.wait().expect("ends").code(), Some(0));
+    assert!(std::fs::read_to_string(folder.path().join("log")).expect("a log").contains("stopped"));
+}
+
+#[test]
+fn the_module_is_served_under_its_digest() {
+    let (folder, address) = folder(", wasm: module.wasm");
+    std::fs::write(folder.path().join("module.wasm"), "a module").expect("written");
+    let running = Running::start(folder.path(), address);
+    // printf 'a module' | sha256sum
+    let digest = "f6c0d945dc8a9e01854484f4e9b123945919e553778d4386d1d939451c038a0c";
+    let served = running.call("GET", "/filter.wasm", "", "").expect("an answer");
+    assert_eq!(served, (200, "a module".to_owned()));
+    let found = running.call("GET", &format!("/filter-{digest}.wasm"), "", "").expect("an answer");
+    assert_eq!(found.0, 200, "{digest}");
+    assert_eq!(running.code("GET", "/filter-0000.wasm", "", ""), 404);
+}
