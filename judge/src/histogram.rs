@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize, Serializer};
 use serin_contract::latency::{lower_bound, upper_bound};
 use std::collections::BTreeMap;
 
-/// Counts by latency bucket.
+/// Counts by latency bucket. Written as `[[index, count], ...]`, as in reports: a map's keys would be
+/// text in JSON, and text is no number any more once it went through a flattened struct.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "Vec<(u16, u64)>", into = "Vec<(u16, u64)>")]
 pub struct Histogram(BTreeMap<u16, u64>);
 
 /// A quantile of a latency. Written as seconds, or as null where there is no number.
@@ -36,6 +37,20 @@ impl std::fmt::Display for Quantile {
             Self::Micros(micros) => write!(out, "{:.1} ms", *micros as f64 / 1e3),
             Self::Overdue => out.write_str("not answered yet"),
         }
+    }
+}
+
+impl From<Vec<(u16, u64)>> for Histogram {
+    fn from(rows: Vec<(u16, u64)>) -> Self {
+        let mut histogram = Self::default();
+        rows.into_iter().for_each(|(index, count)| histogram.add(index, count));
+        histogram
+    }
+}
+
+impl From<Histogram> for Vec<(u16, u64)> {
+    fn from(histogram: Histogram) -> Self {
+        histogram.0.into_iter().collect()
     }
 }
 

@@ -97,6 +97,7 @@ impl Core {
         self.filters.forget(now);
         let mut writes = Vec::new();
         for rollout in self.rollouts.values_mut() {
+            rollout.look_at_router(now, &mut writes);
             rollout.tick(now, &mut writes);
         }
         self.settle(&writes, now);

@@ -8,6 +8,7 @@ mod ingest;
 mod plans;
 mod reload;
 mod rollout;
+mod route;
 mod samples;
 mod view;
 

@@ -1,6 +1,7 @@
 //! One canary at work: its state, its numbers, and its weight on the way to the router.
 
 use super::act::{Deed, Order};
+use super::route::{Found, Route};
 use super::samples::Sampler;
 use super::view::CanaryView;
 use crate::config::{Canary, Moment};
@@ -17,8 +18,6 @@ use serin_judge::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A weight that the router refused is written again after so long.
-const RETRY: Duration = Duration::from_secs(1);
 /// Samples kept in memory; the store has the whole rollout.
 const SAMPLES: usize = 100;
 /// Lines of history kept in memory; the store has all.
@@ -37,33 +36,6 @@ pub(super) struct Rollout {
     next_tick: Time,
     /// Whether reports came since the judge last looked.
     unjudged: bool,
-}
-
-/// The weight on its way to the router.
-pub(super) struct Route {
-    /// What should stand there.
-    wanted: Share,
-    /// What stands there, as far as we know; unknown after a start.
-    pub(super) confirmed: Option<Share>,
-    /// Why it could not be written.
-    pub(super) error: Option<RouterError>,
-    busy: bool,
-    retry: Time,
-}
-
-impl Route {
-    fn new(wanted: Share, now: Time) -> Self {
-        Self { wanted, confirmed: None, error: None, busy: false, retry: now }
-    }
-
-    /// The share to write now, if one is due; the caller must write it and say how it went.
-    pub(super) fn due(&mut self, now: Time) -> Option<Share> {
-        if self.busy || self.confirmed == Some(self.wanted) || now < self.retry {
-            return None;
-        }
-        self.busy = true;
-        Some(self.wanted)
-    }
 }
 
 impl Rollout {
@@ -154,6 +126,23 @@ impl Rollout {
         writes.push(self.snapshot());
     }
 
+    /// Looks whether somebody else changed the weight: a higher one is written back, a lower one obeyed.
+    pub(super) fn look_at_router(&mut self, now: Time, writes: &mut Vec<Write>) {
+        match self.route.look(&self.spec.routes, now) {
+            Found::AsWritten => {}
+            Found::Raised(share) => {
+                let reason =
+                    format!("somebody raised the weight to {share} in the router; it is written back");
+                let note = self.state.note(now, &reason, "router");
+                self.follow((self.state.clone(), vec![note]), now, writes);
+            }
+            Found::Lowered(share) => {
+                let decided = ramp::lowered(&self.state, share, now);
+                self.follow(decided, now, writes);
+            }
+        }
+    }
+
     /// A weight arrived at the router, or did not.
     pub(super) fn routed(
         &mut self,
@@ -162,22 +151,17 @@ impl Rollout {
         now: Time,
         writes: &mut Vec<Write>,
     ) {
-        self.route.busy = false;
+        self.route.written(share, &result, now);
         match result {
             Ok(()) => {
-                self.route.confirmed = Some(share);
-                self.route.error = None;
                 tracing::info!(canary = %self.spec.id, weight = %share, "weight written");
-                if share == self.route.wanted && share > self.state.weight {
+                if share == self.route.wanted() && share > self.state.weight {
                     let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
                     self.follow(decided, now, writes);
                 }
             }
             Err(error) => {
                 tracing::error!(canary = %self.spec.id, weight = %share, %error, "weight not written");
-                self.route.confirmed = None;
-                self.route.error = Some(error);
-                self.route.retry = now.plus(RETRY);
             }
         }
     }
@@ -215,15 +199,14 @@ impl Rollout {
         self.state = state;
         // Whatever was on its way up is off once the release is stopped.
         if !matches!(self.state.phase, Phase::Pending | Phase::Progressing) {
-            self.route.wanted = self.state.weight;
+            self.route.want(self.state.weight, now);
         }
         let changed = !actions.is_empty();
         let id = self.spec.id.to_string();
         for action in actions {
             match action {
                 Action::RaiseWeight(share) | Action::LowerWeight(share) => {
-                    self.route.wanted = share;
-                    self.route.retry = now;
+                    self.route.want(share, now);
                 }
                 Action::BeginRollout => {
                     self.observations.begin_rollout(now);

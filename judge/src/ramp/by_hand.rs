@@ -34,6 +34,12 @@ pub fn pause(state: &State, by: &str, reason: &str, now: Time) -> Done {
     }
 }
 
+/// Somebody has seen to the arms' sizes, if those were the trouble; else they would pause it again at once.
+fn ask_anew(state: &State) -> Vec<Action> {
+    let mismatch = state.phase == Phase::Paused && state.verdict.rule == Rule::SampleRatio;
+    if mismatch { vec![Action::RestartSampleRatio] } else { Vec::new() }
+}
+
 /// Lets a paused release go on; its interval begins anew.
 ///
 /// # Errors
@@ -41,10 +47,7 @@ pub fn pause(state: &State, by: &str, reason: &str, now: Time) -> Done {
 pub fn resume(state: &State, by: &str, reason: &str, now: Time) -> Done {
     match state.phase {
         Phase::Paused => {
-            let mut actions = Vec::new();
-            if state.verdict.rule == Rule::SampleRatio {
-                actions.push(Action::RestartSampleRatio);
-            }
+            let mut actions = ask_anew(state);
             let state = State { phase: Phase::Progressing, step_started: now, ..state.clone() };
             actions.push(state.record(now, format!("resumed: {reason}"), Some(by)));
             Ok((state, actions))
@@ -63,13 +66,15 @@ pub fn promote(settings: &Settings, state: &State, by: &str, reason: &str, now: 
     match state.phase {
         Phase::Progressing | Phase::Paused => {
             let max = settings.ramp.max();
+            let mut actions = ask_anew(state);
             let state = State { phase: Phase::Progressing, ..state.clone() };
             if state.weight >= max {
                 return Ok(state.succeed(&format!("promoted: {reason}"), Some(by), now));
             }
             let state = State { promoted_by: Some(by.to_owned()), ..state };
-            let record = state.record(now, format!("promoted: {reason}"), Some(by));
-            Ok((state, vec![record, Action::RaiseWeight(max)]))
+            actions.push(state.record(now, format!("promoted: {reason}"), Some(by)));
+            actions.push(Action::RaiseWeight(max));
+            Ok((state, actions))
         }
         Phase::Pending => refuse(state, "promote", "it has no traffic yet; wait for its first weight"),
         Phase::Promoting | Phase::Succeeded | Phase::Failed => {
@@ -92,4 +97,20 @@ pub fn rollback(state: &State, by: &str, reason: &str, now: Time) -> Done {
     }
     let verdict = Verdict::new(Outcome::Fail, Rule::Ramp, format!("rolled back by {by}: {reason}"));
     Ok(state.clone().fail(verdict, Some(by), now))
+}
+
+/// Somebody lowered the weight in the router, beside us: a brake that is obeyed. The plan follows, and the
+/// release waits for a person. A weight that is not lower changes nothing.
+pub fn lowered(state: &State, weight: Share, now: Time) -> (State, Vec<Action>) {
+    if weight >= state.weight {
+        return (state.clone(), Vec::new());
+    }
+    let before = state.weight;
+    let mut state = State { phase: Phase::Paused, promoted_by: None, ..state.clone() };
+    state.begin_step(weight, now);
+    let reason =
+        format!("somebody lowered the weight from {before} to {weight} in the router; resume lets it go on");
+    state.verdict = Verdict::new(Outcome::Hold, Rule::Ramp, reason.clone());
+    let record = state.record(now, reason, Some("router"));
+    (state, vec![Action::LowerWeight(weight), record, Action::BeginStratum])
 }

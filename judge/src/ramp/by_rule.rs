@@ -25,7 +25,7 @@ pub fn on_report(
         Phase::Progressing | Phase::Paused if !settings.skip_analysis => {
             let verdict = verdict(settings, &state, summary, facts, now);
             stop_on(&mut state, &verdict, now).unwrap_or_else(|| {
-                state.verdict = verdict;
+                note(&mut state, verdict);
                 (state, Vec::new())
             })
         }
@@ -55,7 +55,7 @@ pub fn on_tick(
             if let Some(stopped) = stop_on(&mut state, &verdict, now) {
                 return stopped;
             }
-            state.verdict = verdict;
+            note(&mut state, verdict);
             let mut actions = Vec::new();
             if now.since(state.stratum_started) >= STRATUM {
                 state.begin_stratum(now);
@@ -109,6 +109,14 @@ fn verdict(settings: &Settings, state: &State, summary: &Summary, facts: &Facts,
     rules::judge(settings, at, summary, facts, now)
 }
 
+/// Keeps what was said last. A pause for the arms' sizes keeps its reason until a person has looked: going
+/// on from it asks about them anew.
+fn note(state: &mut State, verdict: Verdict) {
+    if state.phase != Phase::Paused || state.verdict.rule != Rule::SampleRatio {
+        state.verdict = verdict;
+    }
+}
+
 /// A fail ends the release, a pause stops its growth; the others change nothing by themselves.
 fn stop_on(state: &mut State, verdict: &Verdict, now: Time) -> Option<(State, Vec<Action>)> {
     match verdict.outcome {
@@ -157,6 +165,10 @@ fn go_on(settings: &Settings, state: State, now: Time) -> (State, Vec<Action>) {
     }
     if let Some(verdict) = too_late(settings, &state, state.step_started, now) {
         return state.fail(verdict, None, now);
+    }
+    // Somebody had taken all users away and resumed: there is nothing to judge until some are back.
+    if state.weight == Share::NONE {
+        return (state, vec![Action::RaiseWeight(settings.ramp.first())]);
     }
     let ready = state.verdict.outcome == Outcome::Continue
         && now.since(state.step_started) >= settings.promotion_interval;

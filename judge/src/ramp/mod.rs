@@ -9,7 +9,7 @@ mod by_rule;
 mod versions;
 
 pub use crate::rules::Facts;
-pub use by_hand::{pause, promote, resume, rollback};
+pub use by_hand::{lowered, pause, promote, resume, rollback};
 pub use by_rule::{on_report, on_tick, weight_raised};
 pub use versions::versions_changed;
 
@@ -140,6 +140,11 @@ impl State {
             promoted_by: None,
             verdict: Verdict::new(Outcome::Hold, Rule::Ramp, reason),
         }
+    }
+
+    /// A line of history as things stand, for something that changes nothing else.
+    pub fn note(&self, now: Time, reason: &str, by: &str) -> Action {
+        self.record(now, reason, Some(by))
     }
 
     /// A line of history as things stand.
