@@ -152,7 +152,10 @@ impl Simulation {
         let millis = 25.0 * ((20.0 - 30.0 * (1.0 - self.random.uniform()).ln()) / 25.0).round();
         let micros = (1e3 * millis * if faulty { self.world.slower } else { 1.0 }) as u64;
         arm.requests += 1;
-        arm.latency.push((index(micros), 1));
+        match arm.latency.iter_mut().find(|(bucket, _)| *bucket == index(micros)) {
+            Some((_, count)) => *count += 1,
+            None => arm.latency.push((index(micros), 1)),
+        }
         if self.random.uniform() < errors {
             arm.errors += 1;
             arm.erred.extend(self.filter.erred.insert(hash).then_some(hash));
