@@ -119,6 +119,21 @@ impl Envoy {
         let pairs = text.lines().filter_map(|line| line.rsplit_once(": "));
         Ok(pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
     }
+
+    /// What it shows Prometheus, by name and labels.
+    ///
+    /// # Errors
+    /// When the admin port does not answer.
+    pub async fn prometheus(&self) -> Result<BTreeMap<String, f64>> {
+        Ok(parse_prometheus(&self.client.get(self.admin, "/stats/prometheus", &[]).await?.text()))
+    }
+}
+
+/// The values of a Prometheus page, by name and labels as they stand there.
+fn parse_prometheus(page: &str) -> BTreeMap<String, f64> {
+    let lines = page.lines().filter(|line| !line.starts_with('#'));
+    let pairs = lines.filter_map(|line| line.rsplit_once(' '));
+    pairs.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()
 }
 
 /// Comes back only when the process ends, as an error with its log.

@@ -170,7 +170,7 @@ async fn run(mut core: core::Core, mut messages: mpsc::Receiver<Message>) {
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         tokio::select! {
-            _ = beat.tick() => core.beat(now()),
+            _ = beat.tick() => tokio::task::block_in_place(|| core.beat(now())),
             count = messages.recv_many(&mut batch, BATCH) => {
                 if count == 0 {
                     return;

@@ -117,10 +117,12 @@ impl Rollout {
         }
         self.next_tick = now.plus(self.spec.settings.analysis_interval);
         let summary = self.summary(now);
-        let sample = self.sampler.take(&self.observations, &summary, &self.state, now);
-        writes.push(Write::Sample(self.spec.id.to_string(), now, sample.clone()));
-        self.samples.push_back(sample);
-        self.samples.drain(..self.samples.len().saturating_sub(SAMPLES));
+        if self.is_live() {
+            let sample = self.sampler.take(&self.observations, &summary, &self.state, now);
+            writes.push(Write::Sample(self.spec.id.to_string(), now, sample.clone()));
+            self.samples.push_back(sample);
+            self.samples.drain(..self.samples.len().saturating_sub(SAMPLES));
+        }
         let decided = ramp::on_tick(&self.spec.settings, &self.state, &summary, &self.facts(), now);
         self.follow(decided, now, writes);
         writes.push(self.snapshot());
@@ -151,7 +153,7 @@ impl Rollout {
         now: Time,
         writes: &mut Vec<Write>,
     ) {
-        self.route.written(share, &result, now);
+        let told = self.route.written(share, &result, now);
         match result {
             Ok(()) => {
                 tracing::info!(canary = %self.spec.id, weight = %share, "weight written");
@@ -160,8 +162,9 @@ impl Rollout {
                     self.follow(decided, now, writes);
                 }
             }
+            Err(_) if told => {}
             Err(error) => {
-                tracing::error!(canary = %self.spec.id, weight = %share, %error, "weight not written");
+                tracing::error!(canary = %self.spec.id, weight = %share, %error, "weight not written; it is tried again");
             }
         }
     }

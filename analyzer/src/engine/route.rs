@@ -20,6 +20,9 @@ pub(super) struct Route {
     /// Why it could not be written.
     pub(super) error: Option<RouterError>,
     busy: bool,
+    /// Whether the router was read since the start: until then nothing is written, because somebody may
+    /// have pulled the brake while this program was away.
+    read: bool,
     retry: Time,
     next_look: Time,
 }
@@ -36,7 +39,7 @@ pub(super) enum Found {
 
 impl Route {
     pub(super) fn new(wanted: Share, now: Time) -> Self {
-        Self { wanted, confirmed: None, error: None, busy: false, retry: now, next_look: now }
+        Self { wanted, confirmed: None, error: None, busy: false, read: false, retry: now, next_look: now }
     }
 
     pub(super) fn wanted(&self) -> Share {
@@ -53,15 +56,16 @@ impl Route {
 
     /// The share to write now, if one is due; the caller must write it and say how it went.
     pub(super) fn due(&mut self, now: Time) -> Option<Share> {
-        if self.busy || self.confirmed == Some(self.wanted) || now < self.retry {
+        if self.busy || !self.read || self.confirmed == Some(self.wanted) || now < self.retry {
             return None;
         }
         self.busy = true;
         Some(self.wanted)
     }
 
-    /// How the write went.
-    pub(super) fn written(&mut self, share: Share, result: &Result<(), RouterError>, now: Time) {
+    /// How the write went. True when it failed as the one before did, so that it is old news.
+    pub(super) fn written(&mut self, share: Share, result: &Result<(), RouterError>, now: Time) -> bool {
+        let old_news = result.as_ref().err() == self.error.as_ref();
         self.busy = false;
         self.next_look = now.plus(LOOK);
         match result {
@@ -71,17 +75,24 @@ impl Route {
                 self.retry = now.plus(RETRY);
             }
         }
+        old_news
     }
 
-    /// Reads the router, once a second and only while nothing of ours is on its way.
+    /// Reads the router: at the start, then once a second while nothing of ours is on its way.
     pub(super) fn look(&mut self, routes: &EnvoyRoutes, now: Time) -> Found {
         let settled = !self.busy && self.confirmed == Some(self.wanted);
-        if !settled || now < self.next_look {
+        if (self.read && !settled) || now < self.next_look {
             return Found::AsWritten;
         }
         self.next_look = now.plus(LOOK);
+        let first = !std::mem::replace(&mut self.read, true);
         match router::read(routes) {
-            Ok(found) if found == self.wanted => Found::AsWritten,
+            Ok(found) if found == self.wanted => {
+                self.confirmed = Some(found);
+                Found::AsWritten
+            }
+            // Our own raise, if we ended between writing and storing it.
+            Ok(found) if found > self.wanted && first => Found::AsWritten,
             Ok(found) if found > self.wanted => {
                 self.confirmed = None;
                 Found::Raised(found)

@@ -97,8 +97,9 @@ fn text(routes: &EnvoyRoutes) -> Result<String, RouterError> {
 }
 
 fn parse(routes: &EnvoyRoutes, text: &str) -> Result<Vec<Route>, RouterError> {
-    let document: Document = serde_saphyr::from_str(text)
-        .map_err(|failure| error(routes, &format!("is no route file of Envoy: {failure}")))?;
+    let document: Document = serde_saphyr::from_str(text).map_err(|failure| {
+        error(routes, &format!("is no route file of Envoy: {}", failure.without_snippet()))
+    })?;
     Ok(document
         .resources
         .into_iter()

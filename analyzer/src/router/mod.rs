@@ -4,6 +4,7 @@ mod envoy_routes;
 
 use crate::config::EnvoyRoutes;
 use serin_contract::Share;
+use std::sync::{Mutex, PoisonError};
 
 /// Why a weight could not be written or read; the text says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,6 +31,9 @@ pub fn read(routes: &EnvoyRoutes) -> Result<Share, RouterError> {
 /// # Errors
 /// As [`read`]; the file is then as it was.
 pub fn write(routes: &EnvoyRoutes, share: Share) -> Result<(), RouterError> {
+    // Two canaries may share a file; reading, changing and renaming it must not interleave.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     envoy_routes::write(routes, share)
 }
 

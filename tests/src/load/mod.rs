@@ -86,7 +86,7 @@ impl Load {
             "only this machine is loaded"
         );
         ensure!(options.rate > 0.0 && options.users > 0, "a load needs a rate and users");
-        let record = Arc::new(Record::new());
+        let record = Arc::new(Record::default());
         let stop = Arc::new(AtomicBool::new(false));
         let pacer = tokio::spawn(pace(options, Arc::clone(&record), Arc::clone(&stop)));
         Ok(Self { record, stop, pacer })

@@ -89,22 +89,20 @@ impl Exchange {
 }
 
 /// Everything that the clients saw.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Record {
     exchanges: Mutex<Vec<Exchange>>,
     sent: AtomicU64,
 }
 
 impl Record {
-    pub(super) fn new() -> Self {
-        Self { exchanges: Mutex::new(Vec::new()), sent: AtomicU64::new(0) }
-    }
-
-    pub(super) fn add(&self, exchange: Exchange) {
+    /// Adds what came of one more request.
+    pub fn add(&self, exchange: Exchange) {
         self.lock().push(exchange);
     }
 
-    pub(super) fn finish_sending(&self, sent: u64) {
+    /// Says how many requests were sent in all.
+    pub fn finish_sending(&self, sent: u64) {
         self.sent.store(sent, Ordering::Relaxed);
     }
 
@@ -220,7 +218,7 @@ mod tests {
 
     #[test]
     fn only_who_leaves_the_canary_has_moved_back() {
-        let (record, begin) = (Record::new(), Instant::now());
+        let (record, begin) = (Record::default(), Instant::now());
         seen(&record, begin, 0, 1, "v1");
         seen(&record, begin, 10, 1, "v2");
         seen(&record, begin, 0, 2, "v2");

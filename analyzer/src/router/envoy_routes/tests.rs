@@ -91,3 +91,20 @@ fn missing_and_unequal_header_routes_are_named() {
     let (_folder, routes) = file(&YAML.replace("cluster: shop-canary, timeout: 15s", "cluster: shop-canary"));
     assert!(problems(&routes)[0].contains("differ in more than the cluster"), "{:?}", problems(&routes));
 }
+
+#[test]
+fn two_canaries_in_one_file_do_not_undo_each_other() {
+    let (_folder, routes) = file(YAML);
+    let other = EnvoyRoutes {
+        path: routes.path.clone(),
+        clusters: PerArm { stable: "a".to_owned(), canary: "b".to_owned() },
+    };
+    for percent in (1..=50).map(f64::from) {
+        std::thread::scope(|scope| {
+            for routes in [&routes, &other] {
+                scope.spawn(|| crate::router::write(routes, share(percent)).expect("written"));
+            }
+        });
+        assert_eq!((read(&routes), read(&other)), (Ok(share(percent)), Ok(share(percent))));
+    }
+}

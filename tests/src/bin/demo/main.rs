@@ -98,7 +98,7 @@ Everything keeps running, with 20 requests a second for an hour. Try, in another
   curl -i -H 'x-user-id: ann' -H 'x-canary: true' http://{shop}/    # the canary by hand
   {serin} status --server http://{api} {CANARY}
   curl -s http://{api}/v1/canaries/{CANARY}
-  curl -s http://{admin}/stats/prometheus | grep serin
+  curl -s http://{admin}/stats/prometheus | grep ^serin_
   $EDITOR {folder}/serin.yaml && kill -HUP {id}    # canaryVersion: v4 ramps again (a healthy v4 is deployed already)"
         );
     }

@@ -185,3 +185,120 @@ fn rollback_rows(second: &Rollback, record: &Record, users: u32) -> Vec<Row> {
         },
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serin_tests::load::{Ending, Exchange};
+    use serin_tests::shop::Served;
+    use std::time::Instant;
+
+    const USERS: u32 = 1000;
+
+    fn answer(record: &Record, user: u32, sent: Instant, status: u16, version: &str) {
+        record.add(Exchange {
+            who: Who::User(user),
+            manual: None,
+            sent,
+            took: Duration::from_millis(5),
+            ending: Ending::Answered { status, version: Some(version.into()) },
+        });
+    }
+
+    /// A show in which everything went as it should: one step at 50 %, and one error of v3's.
+    struct Show {
+        begin: Instant,
+        first: Promotion,
+        second: Rollback,
+        record: Record,
+    }
+
+    impl Show {
+        fn good() -> Self {
+            let begin = Instant::now();
+            let at = |seconds| begin + Duration::from_secs(seconds);
+            let record = Record::default();
+            let half = Share::from_percent(50.0).unwrap();
+            for user in 0..USERS {
+                let unit = AssignedUnit::of("salt", Who::User(user).id().unwrap().as_bytes()).unwrap();
+                let version = if canary_arm(unit.bucket, half) == Arm::Canary { "v2" } else { "v1" };
+                answer(&record, user, at(2), 200, version);
+            }
+            answer(&record, 1, at(20), 500, "v3");
+            record.finish_sending(u64::from(USERS) + 1);
+            let period = Period { weight: 50.0, from: at(1), to: at(9) };
+            let (salt, steps) = ("salt".to_owned(), vec![50.0]);
+            let first = Promotion { salt, steps, begin, end: at(10), periods: vec![period] };
+            let served = Served {
+                requests: 1,
+                answered: 1,
+                errors: 1,
+                first_error: Some(at(20)),
+                last_answer: Some(at(21)),
+            };
+            let second = Rollback {
+                begin: at(11),
+                end: at(30),
+                weight: 25.0,
+                verdict: "Statistical test".to_owned(),
+                weight_after: 0.0,
+                served,
+            };
+            Self { begin, first, second, record }
+        }
+
+        fn holds(&self) -> bool {
+            Table::of(&self.first, &self.second, &self.record, USERS).holds()
+        }
+    }
+
+    #[test]
+    fn a_good_show_holds() {
+        let show = Show::good();
+        let table = Table::of(&show.first, &show.second, &show.record, USERS);
+        assert!(table.holds(), "{table}");
+        assert!(!table.to_string().contains("DOES NOT HOLD"));
+    }
+
+    #[test]
+    fn a_user_who_moves_back_fails_the_show() {
+        let show = Show::good();
+        let on_v2 = show.record.users(show.begin, show.first.end)["v2"].first().copied().unwrap();
+        answer(&show.record, on_v2, show.begin + Duration::from_millis(9500), 200, "v1");
+        assert!(!show.holds());
+    }
+
+    #[test]
+    fn a_step_that_was_left_out_fails_the_show() {
+        let mut show = Show::good();
+        show.first.steps.push(100.0);
+        assert!(!show.holds());
+    }
+
+    #[test]
+    fn a_v3_that_still_serves_at_the_end_fails_the_show() {
+        let mut show = Show::good();
+        show.second.served.last_answer = Some(show.second.end);
+        assert!(!show.holds());
+    }
+
+    #[test]
+    fn an_error_that_no_client_saw_fails_the_show() {
+        let mut show = Show::good();
+        show.second.served.errors += 1;
+        assert!(!show.holds());
+    }
+
+    #[test]
+    fn a_request_without_an_answer_fails_the_show() {
+        let show = Show::good();
+        show.record.add(Exchange {
+            who: Who::Anonymous,
+            manual: None,
+            sent: show.begin,
+            took: Duration::ZERO,
+            ending: Ending::Broken("connection refused".into()),
+        });
+        assert!(!show.holds());
+    }
+}
