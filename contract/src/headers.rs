@@ -4,6 +4,8 @@
 pub const CANARY: &str = "x-canary";
 /// `<namespace>/<name>` of the canary whose filter decided; shows the next filter that a hop is decided.
 pub const CANARY_BY: &str = "x-canary-by";
+/// The key that lets a client choose where a canary asks for one. Never sent on.
+pub const CANARY_KEY: &str = "x-canary-key";
 /// Everything else that Serin sets begins with this.
 pub const SERIN_PREFIX: &str = "x-serin-";
 

@@ -4,6 +4,7 @@
 
 pub mod allocation;
 pub mod arm;
+pub mod attributes;
 pub mod headers;
 pub mod hosts;
 pub mod latency;
@@ -11,11 +12,13 @@ pub mod parse;
 pub mod plan;
 pub mod report;
 pub mod sample;
+pub mod segment;
 pub mod share;
 pub mod unit;
 
 pub use allocation::Allocation;
 pub use arm::{Arm, PerArm};
+pub use attributes::RequestHeaders;
 pub use parse::FieldError;
 pub use plan::{CanaryPlan, Plan, PlanDocument};
 pub use report::{CanaryReport, Reply, Report, Tally};

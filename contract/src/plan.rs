@@ -1,12 +1,16 @@
 //! The plan: what the analyzer tells the filters to do. A [`PlanDocument`] is the JSON; compiled into a
 //! [`Plan`] nothing in it can be wrong any more, and a request finds its canary in it.
 
+use crate::attributes::{self, Claim, RequestHeaders};
 use crate::hosts::{HostTable, without_port};
 use crate::parse::{FieldError, from_json};
 use crate::sample::Sample;
+use crate::segment::{Segment, SegmentDocument};
 use crate::share::{Revision, Share, Step, Stratum};
 use crate::{Arm, PerArm};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// The plan as it travels.
@@ -50,6 +54,9 @@ pub struct CanaryDocument {
     /// Requests that are never part of the release.
     #[serde(default)]
     pub exclude: Exclude,
+    /// Who the release is for; everybody without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segment: Option<SegmentDocument>,
     /// A request that takes longer makes its unit slow; in microseconds.
     pub slow_edge_us: u64,
     /// Which units are reported as seen.
@@ -72,16 +79,44 @@ fn root() -> String {
 pub enum UnitSource {
     /// The value of a request header.
     Header(String),
+    /// The value of a cookie.
+    Cookie(String),
+    /// A claim of a JWT, whose genuineness the gateway sees to.
+    Jwt(Claim),
 }
 
 /// Whether a client may choose its version with `x-canary: true|false`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Manual {
     /// Anybody may.
     #[default]
     Always,
     /// Nobody may: the header is removed.
     Never,
+    /// Who shows a key in `x-canary-key`.
+    WithKey(Keys),
+}
+
+/// Keys that let a client choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Keys {
+    /// The sha256 of each, as 64 lower-case hexadecimal digits: the plan is no secret, the keys are.
+    pub sha256: Vec<String>,
+}
+
+impl Keys {
+    /// Whether this key is one of them. Digests are compared, so how long it takes says nothing of a key.
+    pub fn hold(&self, key: &[u8]) -> bool {
+        let digest = Sha256::digest(key);
+        let mut text = String::with_capacity(64);
+        for byte in digest {
+            text.extend(
+                [byte >> 4, byte & 15].map(|half| char::from_digit(u32::from(half), 16).unwrap_or('0')),
+            );
+        }
+        self.sha256.contains(&text)
+    }
 }
 
 /// Requests that are never part of the release: health probes, bots.
@@ -111,7 +146,7 @@ pub struct Plan {
 }
 
 /// One canary of a checked plan.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct CanaryPlan {
     /// `<namespace>/<name>`.
     pub name: String,
@@ -129,6 +164,8 @@ pub struct CanaryPlan {
     pub manual: Manual,
     /// Path prefixes as given, user agents in lower case.
     pub exclude: Exclude,
+    /// Who the release is for; everybody without it.
+    pub segment: Option<Segment>,
     /// A request that takes longer, in microseconds, makes its unit slow.
     pub slow_edge_us: u64,
     /// Which units are reported as seen.
@@ -263,6 +300,8 @@ fn compile_canary(raw: CanaryDocument) -> Result<CanaryPlan, FieldError> {
             ));
         }
     }
+    check_manual(&raw.manual)?;
+    let segment = raw.segment.map(Segment::compile).transpose().map_err(|error| error.under("segment"))?;
     if let Some(both) = raw.served_by.stable.iter().find(|name| raw.served_by.canary.contains(name)) {
         return Err(FieldError::new("served_by", format!("`{both}` cannot serve both versions")));
     }
@@ -275,6 +314,7 @@ fn compile_canary(raw: CanaryDocument) -> Result<CanaryPlan, FieldError> {
         canary_share: raw.canary_share,
         manual: raw.manual,
         exclude,
+        segment,
         slow_edge_us: raw.slow_edge_us,
         seen_sample: raw.seen_sample,
         event_sample: raw.event_sample,
@@ -302,14 +342,42 @@ pub fn check_name(name: &str) -> Result<(), String> {
     }
 }
 
+fn check_manual(manual: &Manual) -> Result<(), FieldError> {
+    let Manual::WithKey(keys) = manual else { return Ok(()) };
+    let digest = |text: &String| {
+        text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    if keys.sha256.is_empty() {
+        return Err(FieldError::new(
+            "manual.WithKey.sha256",
+            "is empty: give the sha256 of at least one key",
+        ));
+    }
+    match keys.sha256.iter().position(|text| !digest(text)) {
+        None => Ok(()),
+        Some(index) => Err(FieldError::new(
+            format!("manual.WithKey.sha256[{index}]"),
+            "must be 64 lower-case hexadecimal digits: the sha256 of a key, never the key",
+        )),
+    }
+}
+
 fn check_unit(source: UnitSource) -> Result<UnitSource, String> {
     match source {
-        UnitSource::Header(name) => {
-            let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-            if name.is_empty() || !name.bytes().all(token) {
-                return Err(format!("`{name}` is no header name"));
-            }
-            Ok(UnitSource::Header(name.to_ascii_lowercase()))
-        }
+        UnitSource::Header(name) => attributes::header_name(&name).map(UnitSource::Header),
+        UnitSource::Cookie(name) => attributes::cookie_name(name).map(UnitSource::Cookie),
+        UnitSource::Jwt(claim) => claim.checked().map(UnitSource::Jwt),
+    }
+}
+
+impl UnitSource {
+    /// The unit, if the request has one here.
+    pub fn read<'r>(&self, request: &'r impl RequestHeaders) -> Option<Cow<'r, [u8]>> {
+        let found = match self {
+            Self::Header(name) => request.get(name),
+            Self::Cookie(name) => attributes::cookie(request, name).map(Cow::Owned),
+            Self::Jwt(claim) => claim.read(request).map(|text| Cow::Owned(text.into_bytes())),
+        };
+        found.filter(|unit| !unit.is_empty())
     }
 }

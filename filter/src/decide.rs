@@ -5,9 +5,10 @@
 //! 3. `x-canary-by` names this very canary: a filter before this one has decided; everything is kept
 //!    and nothing recorded, so that a request counts once on its way. If it names another canary, then
 //!    `x-canary` is that one's and no choice of the client: go on with 5.
-//! 4. The client chose by `x-canary: true|false` and the canary allows it: kept, counted as forced.
+//! 4. The client chose by `x-canary: true|false` and the canary allows it (with a key in `x-canary-key`, if
+//!    it asks for one): kept, counted as forced.
 //! 5. The path or the user agent is excluded: stable.
-//! 6. (The segment will stand here.)
+//! 6. Outside of the segment: stable, counted as ineligible.
 //! 7. The first unit source that yields a value assigns.
 //! 8. No unit: `x-canary` and `x-canary-by` are removed, the weighted route decides, and the request
 //!    is counted as unassigned under the version that served it.
@@ -15,16 +16,10 @@
 //! Whoever talks to clients directly has removed their `x-canary-by` before this.
 
 use serin_contract::allocation::canary_arm;
-use serin_contract::headers::{CANARY, CANARY_BY, FALSE, TRUE};
-use serin_contract::plan::{Exclude, Manual, UnitSource};
-use serin_contract::{Arm, AssignedUnit, CanaryPlan, Plan, UnitHash};
+use serin_contract::headers::{CANARY, CANARY_BY, CANARY_KEY, FALSE, TRUE};
+use serin_contract::plan::{Exclude, Manual};
+use serin_contract::{Arm, AssignedUnit, CanaryPlan, Plan, RequestHeaders, UnitHash};
 use std::borrow::Cow;
-
-/// The headers of a request.
-pub trait RequestHeaders {
-    /// The first value of a header. Names are in lower case.
-    fn get(&self, name: &str) -> Option<Cow<'_, [u8]>>;
-}
 
 /// What happens to a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +48,8 @@ pub enum Choice {
     Unassigned,
     /// By exclusion: always stable.
     Excluded,
+    /// Outside of the segment: always stable.
+    Ineligible,
 }
 
 /// What to do with a request of a canary.
@@ -66,6 +63,8 @@ pub struct Decision<'p> {
     pub by: Edit<'p>,
     /// What the request counts as.
     pub choice: Choice,
+    /// Whether `x-canary-key` is there and has to go: no service needs to see it.
+    pub has_key: bool,
 }
 
 /// Decides; none when the request is to be left alone and not recorded.
@@ -73,11 +72,17 @@ pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders) -> Option<Decis
     let authority = request.get(":authority").unwrap_or_default();
     let path = request.get(":path").unwrap_or(Cow::Borrowed(b"/"));
     let (index, canary) = plan.find(&String::from_utf8_lossy(&authority), &String::from_utf8_lossy(&path))?;
+    // Only where keys count is the header asked for, and removed.
+    let key = match &canary.manual {
+        Manual::WithKey(_) => request.get(CANARY_KEY),
+        Manual::Always | Manual::Never => None,
+    };
     let decided = |arm: Arm, choice| Decision {
         canary: index,
         version: Edit::Set(value_of(arm)),
         by: Edit::Set(&canary.name),
         choice,
+        has_key: key.is_some(),
     };
 
     let by = request.get(CANARY_BY);
@@ -86,12 +91,15 @@ pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders) -> Option<Decis
     }
     let sent = request.get(CANARY);
     if by.is_none()
-        && let Some(arm) = manual(canary, sent.as_deref())
+        && let Some(arm) = manual(canary, sent.as_deref(), key.as_deref())
     {
         return Some(decided(arm, Choice::Forced(arm)));
     }
     if excluded(&canary.exclude, &path, request) {
         return Some(decided(Arm::Stable, Choice::Excluded));
+    }
+    if canary.segment.as_ref().is_some_and(|segment| !segment.matches(request)) {
+        return Some(decided(Arm::Stable, Choice::Ineligible));
     }
     if let Some(unit) = unit(canary, request) {
         let arm = canary_arm(unit.bucket, canary.canary_share);
@@ -103,6 +111,7 @@ pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders) -> Option<Decis
         version: remove(sent.is_some()),
         by: remove(by.is_some()),
         choice: Choice::Unassigned,
+        has_key: key.is_some(),
     })
 }
 
@@ -113,11 +122,14 @@ fn value_of(arm: Arm) -> &'static str {
     }
 }
 
-fn manual(canary: &CanaryPlan, sent: Option<&[u8]>) -> Option<Arm> {
-    match canary.manual {
-        Manual::Never => None,
-        Manual::Always => Arm::ALL.into_iter().find(|arm| sent == Some(value_of(*arm).as_bytes())),
-    }
+fn manual(canary: &CanaryPlan, sent: Option<&[u8]>, key: Option<&[u8]>) -> Option<Arm> {
+    let arm = Arm::ALL.into_iter().find(|arm| sent == Some(value_of(*arm).as_bytes()))?;
+    let allowed = match &canary.manual {
+        Manual::Never => false,
+        Manual::Always => true,
+        Manual::WithKey(keys) => key.is_some_and(|key| keys.hold(key)),
+    };
+    allowed.then_some(arm)
 }
 
 fn excluded(exclude: &Exclude, path: &[u8], request: &impl RequestHeaders) -> bool {
@@ -137,7 +149,5 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 fn unit(canary: &CanaryPlan, request: &impl RequestHeaders) -> Option<AssignedUnit> {
-    canary.units.iter().find_map(|source| match source {
-        UnitSource::Header(name) => AssignedUnit::of(&canary.salt, &request.get(name)?),
-    })
+    canary.units.iter().find_map(|source| AssignedUnit::of(&canary.salt, &source.read(request)?))
 }

@@ -38,6 +38,7 @@ struct Book {
     forced: PerArm<Tally>,
     unassigned: PerArm<Tally>,
     excluded: u64,
+    ineligible: u64,
     misrouted: u64,
     elsewhere: u64,
     unserved: u64,
@@ -59,6 +60,7 @@ impl Period {
                 forced: PerArm::default(),
                 unassigned: PerArm::default(),
                 excluded: 0,
+                ineligible: 0,
                 misrouted: 0,
                 elsewhere: 0,
                 unserved: 0,
@@ -161,6 +163,11 @@ impl Period {
         }
     }
 
+    /// A request outside of the segment ended.
+    pub fn ineligible(&self) {
+        self.book.borrow_mut().ineligible += 1;
+    }
+
     /// An excluded request ended.
     pub fn excluded(&self) {
         self.book.borrow_mut().excluded += 1;
@@ -208,7 +215,7 @@ impl Period {
             forced: book.forced,
             unassigned: book.unassigned,
             excluded: book.excluded,
-            ineligible: 0,
+            ineligible: book.ineligible,
             misrouted: book.misrouted,
             elsewhere: book.elsewhere,
             unserved: book.unserved,
@@ -263,6 +270,7 @@ impl Period {
             }
         }
         book.excluded += other.excluded;
+        book.ineligible += other.ineligible;
         book.misrouted += other.misrouted;
         book.elsewhere += other.elsewhere;
         book.unserved += other.unserved;
@@ -275,6 +283,7 @@ impl Book {
         self.forced = PerArm::default();
         self.unassigned = PerArm::default();
         self.excluded = 0;
+        self.ineligible = 0;
         self.misrouted = 0;
         self.elsewhere = 0;
         self.unserved = 0;

@@ -1,14 +1,14 @@
 //! One request from its headers to its end.
 
 use crate::clock::{Clock, Instant};
-use crate::decide::{Choice, Decision, Edit, RequestHeaders, decide};
+use crate::decide::{Choice, Decision, Edit, decide};
 use crate::host::StreamHost;
 use crate::in_flight::{InFlight, Slot, Watched};
 use crate::outcome::{Answer, Course, Media, Method, Served, client_left, latency};
 use crate::recorder::ActivePlan;
 use crate::tally::Ended;
-use serin_contract::headers::{CANARY, CANARY_BY, SERIN_PREFIX};
-use serin_contract::{Arm, UnitHash};
+use serin_contract::headers::{CANARY, CANARY_BY, CANARY_KEY, SERIN_PREFIX};
+use serin_contract::{Arm, RequestHeaders, UnitHash};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -60,6 +60,7 @@ enum State {
     Forced(Arm),
     Unassigned,
     Excluded,
+    Ineligible,
 }
 
 #[derive(Debug)]
@@ -102,11 +103,15 @@ impl Stream {
         let Some(decision) = decide(plan.plan(), headers) else { return };
         edit(host, CANARY, decision.version);
         edit(host, CANARY_BY, decision.by);
+        if decision.has_key {
+            host.remove_request_header(CANARY_KEY);
+        }
         let Decision { canary, choice, .. } = decision;
         let state = match choice {
             Choice::Forced(arm) => State::Forced(arm),
             Choice::Unassigned => State::Unassigned,
             Choice::Excluded => State::Excluded,
+            Choice::Ineligible => State::Ineligible,
             Choice::Assigned { arm, unit } => {
                 let Some((_, period)) = plan.canary(canary) else { return };
                 let method = headers.get(":method").map_or(Method::Other, |text| Method::parse(&text));
@@ -147,6 +152,7 @@ impl Stream {
         let Some((canary, period)) = plan.canary(pending.canary) else { return };
         match pending.state {
             State::Excluded => period.excluded(),
+            State::Ineligible => period.ineligible(),
             State::Forced(arm) => period.forced(arm, failed(host, read_answer(host))),
             State::Unassigned => {
                 let served = Served::of(canary, host.cluster().as_deref());
@@ -168,7 +174,7 @@ impl Stream {
                     self.shared.in_flight.borrow_mut().forget(slot);
                 }
             }
-            State::Forced(_) | State::Unassigned | State::Excluded => {}
+            State::Forced(_) | State::Unassigned | State::Excluded | State::Ineligible => {}
         }
     }
 }
@@ -224,6 +230,14 @@ struct Fetched<'h>(&'h [(String, Vec<u8>)]);
 impl RequestHeaders for Fetched<'_> {
     fn get(&self, name: &str) -> Option<Cow<'_, [u8]>> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| Cow::Borrowed(value.as_slice()))
+    }
+
+    fn each(&self, name: &str, found: &mut dyn FnMut(&[u8]) -> bool) {
+        for (_, value) in self.0.iter().filter(|(known, _)| known == name) {
+            if found(value) {
+                return;
+            }
+        }
     }
 }
 

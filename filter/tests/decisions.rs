@@ -182,3 +182,100 @@ fn a_sidecar_asks_the_proxy_for_few_headers() {
     let asked = request.asked.borrow();
     assert_eq!(*asked, [":authority", ":path", "x-canary-by", "x-canary", "x-user-id", ":method"]);
 }
+
+/// A plan with units from a header, a cookie and a token, in this order.
+const UNITS: &str = r#""units": [{"header": "x-user-id"}, {"cookie": "uid"}, {"jwt": {"header": "authorization", "claim": "sub"}}]"#;
+
+/// The usual plan with other units, or with one more field.
+fn plan_with(field: &str) -> String {
+    if field.starts_with("\"units\"") {
+        return plan(1, 1, "").replace(r#""units": [{"header": "x-user-id"}]"#, field);
+    }
+    plan(1, 1, &format!(", {field}"))
+}
+
+/// An unsigned token whose subject is [`CANARY_USER`] or [`STABLE_USER`].
+fn token(user: &str) -> String {
+    const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let payload = format!("{{\"sub\":\"{user}\"}}");
+    let mut text = String::from("Bearer e30.");
+    for chunk in payload.as_bytes().chunks(3) {
+        let bits =
+            chunk.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for place in 0..=chunk.len() {
+            text.push(char::from(ALPHABET[(bits >> (18 - 6 * place)) as usize & 63]));
+        }
+    }
+    text + ".c2ln"
+}
+
+#[test]
+fn a_header_a_cookie_and_a_token_are_asked_in_the_order_given() {
+    let configuration = configuration(&plan_with(UNITS));
+    let (canary, stable) = (format!("a=1; uid={CANARY_USER}"), format!("uid={STABLE_USER}"));
+    let (canary_token, stable_token) = (token(CANARY_USER), token(STABLE_USER));
+    for (sent, version) in [
+        (vec![("cookie", canary.as_str())], "true"),
+        (vec![("cookie", stable.as_str())], "false"),
+        (vec![("authorization", canary_token.as_str())], "true"),
+        (vec![("cookie", canary.as_str()), ("authorization", &stable_token)], "true"),
+        (vec![("x-user-id", STABLE_USER), ("cookie", &canary)], "false"),
+        (vec![("x-user-id", ""), ("cookie", "uid="), ("authorization", &canary_token)], "true"),
+    ] {
+        let (request, report) = decided(&configuration, Request::new(&sent));
+        assert_eq!(headers(&request), set(version), "{sent:?}");
+        assert_eq!(only(report).unassigned.stable.requests, 0);
+    }
+    let (request, _) =
+        decided(&configuration, Request::new(&[("cookie", "uid"), ("authorization", "Bearer x")]));
+    assert_eq!(headers(&request), (None, None));
+}
+
+#[test]
+fn who_is_outside_of_the_segment_gets_stable_and_is_no_evidence() {
+    let segment = r#""segment": {"attributes": {"country": {"header": "X-Country"}, "beta": {"query": "beta"}},
+        "rules": {"country": {"$in": ["US", "DE"]}, "beta": {"$ne": false}}}"#;
+    let configuration = configuration(&plan_with(segment));
+    let sent =
+        |country, path| Request::new(&[("x-user-id", CANARY_USER), ("x-country", country), (":path", path)]);
+    let (request, report) = decided(&configuration, sent("US", "/?beta=true"));
+    assert_eq!((headers(&request), only(report).ineligible), (set("true"), 0));
+    for (country, path) in [("UK", "/?beta=true"), ("US", "/?beta=false"), ("US", "/"), ("", "/?beta=true")] {
+        let (request, report) = decided(&configuration, sent(country, path));
+        let canary = only(report);
+        assert_eq!((headers(&request), canary.ineligible), (set("false"), 1), "{country} {path}");
+        assert_eq!(canary.arms.stable.requests + canary.arms.canary.requests, 0);
+    }
+}
+
+#[test]
+fn with_a_key_a_client_may_choose_and_no_service_sees_the_key() {
+    // printf 'open sesame' | sha256sum
+    let manual = r#""manual": {"WithKey": {"sha256": ["41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb"]}}"#;
+    let configuration = configuration(&plan_with(manual));
+    for (key, version, forced) in [("open sesame", "true", 1), ("sesame", "false", 0), ("", "false", 0)] {
+        let sent = [("x-user-id", STABLE_USER), ("x-canary", "true"), ("x-canary-key", key)];
+        let (request, report) = decided(&configuration, Request::new(&sent));
+        assert_eq!(headers(&request), set(version), "{key}");
+        assert_eq!(request.header("x-canary-key"), None);
+        assert_eq!(only(report).forced.canary.requests, forced);
+    }
+}
+
+#[test]
+fn a_plan_with_a_wrong_unit_segment_or_key_is_refused() {
+    for (fields, expected) in [
+        (r#""units": [{"cookie": "a b"}]"#, "canaries[0].units[0]: `a b` is no cookie name"),
+        (r#""units": [{"jwt": {"header": "authorization", "claim": ""}}]"#, "units[0]: a claim has 1 to 256"),
+        (
+            r#""segment": {"attributes": {}, "rules": {"country": "US"}}"#,
+            "segment.rules.country: `country` is not declared",
+        ),
+        (r#""manual": {"WithKey": {"sha256": []}}"#, "manual.WithKey.sha256: is empty"),
+        (r#""manual": {"WithKey": {"sha256": ["open sesame"]}}"#, "manual.WithKey.sha256[0]: must be 64"),
+    ] {
+        let error =
+            serin_contract::Plan::from_json(plan_with(fields).as_bytes()).expect_err(fields).to_string();
+        assert!(error.contains(expected), "{error}\nshould contain\n{expected}");
+    }
+}
