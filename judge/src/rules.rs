@@ -26,6 +26,8 @@ const LONE_REQUESTS: u64 = 200;
 pub struct Facts {
     /// Why the router did not take the weight.
     pub router_error: Option<String>,
+    /// Why a gate keeps the weight where it is, though the rules would let it grow.
+    pub gate: Option<String>,
 }
 
 /// Where the canary stands while it is judged.

@@ -24,6 +24,8 @@ pub struct Settings {
     pub skip_analysis: bool,
     /// Whether a fail asks for evidence.
     pub decisions: Decisions,
+    /// Whether somebody outside has to agree before the release counts as succeeded.
+    pub confirm_promotion: bool,
 }
 
 /// What the canary may not do.
@@ -63,6 +65,7 @@ impl Default for Settings {
             false_rollback_rate: 0.05,
             skip_analysis: false,
             decisions: Decisions::Evidence,
+            confirm_promotion: false,
         }
     }
 }

@@ -45,6 +45,8 @@ pub enum Rule {
     ErrorEvidence,
     /// 8: enough requests.
     RequestCount,
+    /// What somebody's gate answered.
+    Gate,
     /// 9: nothing is against it.
     Continue,
     /// The ramp's own: its deadline, a phase without rules.

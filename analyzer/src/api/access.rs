@@ -1,8 +1,9 @@
 //! Who may do what: filters report, viewers read, operators read and act. A role without tokens is open;
 //! the configuration allows that on loopback only.
 
-use super::Shared;
+use super::listener::Peer;
 use super::problem::Problem;
+use super::{Shared, audit};
 use crate::config::{Server, Token};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -44,7 +45,13 @@ pub(super) async fn viewer(State(shared): State<Shared>, request: Request, next:
 
 pub(super) async fn operator(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let lists = |tokens: &Tokens| vec![tokens.operator.clone()];
-    admit(&shared, lists, request, next).await
+    let path = request.uri().path().to_owned();
+    let peer = request.extensions().get::<Peer>().copied();
+    let response = admit(&shared, lists, request, next).await;
+    if response.status() == StatusCode::UNAUTHORIZED {
+        audit::refused(&path, peer, "no valid token");
+    }
+    response
 }
 
 async fn admit(

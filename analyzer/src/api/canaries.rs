@@ -1,19 +1,32 @@
 //! `/v1/canaries` and `/v1/filters`: what people read and do.
 
 use super::Shared;
+use super::audit::{self, Attempt};
+use super::listener::Peer;
 use super::problem::Problem;
+use super::schema::{self, ActionErrors, ReadErrors};
 use crate::engine::{CanaryView, Deed, FilterView, Refused};
 use crate::store::RolloutReport;
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::{Extension, Json};
 use serde::Deserialize;
 
+/// All releases
+#[utoipa::path(get, path = "/v1/canaries", tag = "canaries",
+    responses((status = 200, description = "The releases", body = Vec<schema::Canary>), ReadErrors),
+    security(("viewer" = []), ("operator" = [])))]
 pub(super) async fn list(State(shared): State<Shared>) -> Result<Json<Vec<CanaryView>>, Problem> {
     shared.engine.canaries().await.map(Json).ok_or_else(Problem::stopping)
 }
 
+/// One release
+#[utoipa::path(get, path = "/v1/canaries/{namespace}/{name}", tag = "canaries",
+    params(("namespace" = String, Path, description = "The canary's namespace"),
+        ("name" = String, Path, description = "The canary's name")),
+    responses((status = 200, description = "The release", body = schema::Canary), ReadErrors),
+    security(("viewer" = []), ("operator" = [])))]
 pub(super) async fn one(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
@@ -22,6 +35,12 @@ pub(super) async fn one(
     shared.engine.canary(&id).await.map(Json).ok_or_else(|| Problem::no_canary(&id))
 }
 
+/// The last 100 samples of a release, one for each analysis interval
+#[utoipa::path(get, path = "/v1/canaries/{namespace}/{name}/samples", tag = "canaries",
+    params(("namespace" = String, Path, description = "The canary's namespace"),
+        ("name" = String, Path, description = "The canary's name")),
+    responses((status = 200, description = "Oldest first", body = Vec<schema::Sample>), ReadErrors),
+    security(("viewer" = []), ("operator" = [])))]
 pub(super) async fn samples(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
@@ -30,6 +49,12 @@ pub(super) async fn samples(
     shared.engine.samples(&id).await.map(Json).ok_or_else(|| Problem::no_canary(&id))
 }
 
+/// The report on the last rollout that ended
+#[utoipa::path(get, path = "/v1/canaries/{namespace}/{name}/report", tag = "canaries",
+    params(("namespace" = String, Path, description = "The canary's namespace"),
+        ("name" = String, Path, description = "The canary's name")),
+    responses((status = 200, description = "The report", body = schema::RolloutReport), ReadErrors),
+    security(("viewer" = []), ("operator" = [])))]
 pub(super) async fn report(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
@@ -42,6 +67,10 @@ pub(super) async fn report(
     })
 }
 
+/// The filters that report
+#[utoipa::path(get, path = "/v1/filters", tag = "canaries",
+    responses((status = 200, description = "The filters", body = Vec<schema::Filter>), ReadErrors),
+    security(("viewer" = []), ("operator" = [])))]
 pub(super) async fn filters(State(shared): State<Shared>) -> Result<Json<Vec<FilterView>>, Problem> {
     shared.engine.filters().await.map(Json).ok_or_else(Problem::stopping)
 }
@@ -55,28 +84,52 @@ struct Intent {
     by: Option<String>,
 }
 
+/// Pause, resume, promote or roll back a release
+#[utoipa::path(post, path = "/v1/canaries/{namespace}/{name}/{deed}", tag = "actions",
+    params(("namespace" = String, Path, description = "The canary's namespace"),
+        ("name" = String, Path, description = "The canary's name"),
+        ("deed" = schema::Deed, Path, description = "What to do")),
+    request_body = schema::Intent,
+    responses((status = 200, description = "The release after it", body = schema::Canary), ActionErrors),
+    security(("operator" = [])))]
 pub(super) async fn act(
     State(shared): State<Shared>,
     Path((namespace, name, deed)): Path<(String, String, String)>,
+    peer: Option<Extension<Peer>>,
     body: Bytes,
 ) -> Result<Json<CanaryView>, Problem> {
+    let peer = peer.map(|Extension(peer)| peer);
+    let id = format!("{namespace}/{name}");
+    let (deed, by, reason) = understood(&deed, &body).inspect_err(|problem| {
+        audit::refused(&format!("/v1/canaries/{id}/{deed}"), peer, problem.detail());
+    })?;
+    let attempt = Attempt { canary: id.clone(), deed: deed.name(), by, reason, peer };
+    // On a task of its own, because a caller who hangs up must not keep the deed from the audit.
+    let done = tokio::spawn(async move {
+        let done = shared.engine.act(&attempt.canary, deed, &attempt.by, &attempt.reason).await;
+        attempt.log(&done);
+        done
+    });
+    done.await.unwrap_or(Err(Refused::Stopping)).map(Json).map_err(|refused| match refused {
+        Refused::Unknown => Problem::no_canary(&id),
+        Refused::NotNow(why) => Problem::new(StatusCode::CONFLICT, why),
+        Refused::Stopping => Problem::stopping(),
+    })
+}
+
+/// What is to be done, by whom, and why.
+fn understood(deed: &str, body: &[u8]) -> Result<(Deed, String, String), Problem> {
     let Some(deed) = Deed::ALL.into_iter().find(|known| known.name() == deed) else {
         let detail = format!("`{deed}` cannot be done: allowed are pause, resume, promote and rollback");
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
-    let intent: Intent = serin_contract::parse::from_json(&body).map_err(Problem::field)?;
-    let by = intent.by.unwrap_or_else(|| "operator".to_owned());
-    for (field, text) in [("reason", &intent.reason), ("by", &by)] {
+    let Intent { reason, by } = serin_contract::parse::from_json(body).map_err(Problem::field)?;
+    let by = by.unwrap_or_else(|| "operator".to_owned());
+    for (field, text) in [("reason", &reason), ("by", &by)] {
         if text.trim().is_empty() || text.len() > 1000 {
             let error = serin_contract::FieldError::new(field, "must have 1 to 1000 characters");
             return Err(Problem::field(error));
         }
     }
-    let id = format!("{namespace}/{name}");
-    let done = shared.engine.act(&id, deed, &by, &intent.reason).await;
-    done.map(Json).map_err(|refused| match refused {
-        Refused::Unknown => Problem::no_canary(&id),
-        Refused::NotNow(why) => Problem::new(StatusCode::CONFLICT, why),
-        Refused::Stopping => Problem::stopping(),
-    })
+    Ok((deed, by, reason))
 }

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::problem::Problem;
+use super::schema::{self, ReportErrors};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -10,6 +11,11 @@ use serde_json::value::RawValue;
 use serin_contract::{Reply, Report};
 use std::sync::Arc;
 
+/// Takes a filter's report; answers once it is stored
+#[utoipa::path(post, path = "/v1/report", tag = "filters",
+    request_body = schema::Report,
+    responses((status = 200, description = "Stored, or known already", body = schema::Reply), ReportErrors),
+    security(("report" = [])))]
 pub(super) async fn report(
     State(shared): State<Shared>,
     body: Bytes,

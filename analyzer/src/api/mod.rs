@@ -1,21 +1,30 @@
 //! The HTTP API, on axum. Handlers translate between HTTP and the engine's messages, nothing more.
 
 mod access;
+mod audit;
 mod canaries;
+mod document;
 mod ingest;
+pub mod limits;
+mod listener;
 mod problem;
+pub mod schema;
 mod service;
+mod stall;
 
 pub use access::Tokens;
+pub use audit::TARGET as AUDIT;
+pub use listener::serve;
 
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::module::Module;
-use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::{Extension, Router};
 use std::sync::{Arc, RwLock};
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// What all handlers share.
 #[derive(Clone)]
@@ -30,33 +39,54 @@ pub struct Shared {
     pub tokens: Arc<RwLock<Tokens>>,
 }
 
-/// The whole API.
+/// The whole API. Routes come from the handlers' own descriptions, so that none is left out of the
+/// document.
 pub fn router(shared: Shared) -> Router {
-    let viewer = Router::new()
-        .route("/v1/canaries", get(canaries::list))
-        .route("/v1/canaries/{namespace}/{name}", get(canaries::one))
-        .route("/v1/canaries/{namespace}/{name}/samples", get(canaries::samples))
-        .route("/v1/canaries/{namespace}/{name}/report", get(canaries::report))
-        .route("/v1/filters", get(canaries::filters))
-        .route_layer(from_fn_with_state(shared.clone(), access::viewer));
-    let operator = Router::new()
-        .route("/v1/canaries/{namespace}/{name}/{deed}", post(canaries::act))
-        .route_layer(from_fn_with_state(shared.clone(), access::operator));
-    let filters = Router::new()
-        .route(serin_contract::headers::REPORT_PATH, post(ingest::report))
-        .layer(DefaultBodyLimit::max(serin_contract::report::MAX_BYTES))
-        .route_layer(from_fn_with_state(shared.clone(), access::report));
-    let open = Router::new()
-        .route("/healthz", get(service::health))
-        .route("/readyz", get(service::ready))
-        .route("/metrics", get(service::metrics))
-        .route("/{file}", get(service::module));
-    Router::new()
-        .merge(viewer)
-        .merge(operator)
-        .merge(filters)
-        .merge(open)
+    let (router, document) = OpenApiRouter::with_openapi(document::Document::openapi())
+        .merge(viewer(&shared))
+        .merge(operator(&shared))
+        .merge(filters(&shared))
+        .merge(open())
+        .split_for_parts();
+    router
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
+        .layer(Extension(document::Text::of(&document)))
+        .layer(from_fn(limits::time))
         .with_state(shared)
+}
+
+fn viewer(shared: &Shared) -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(canaries::list))
+        .routes(routes!(canaries::one))
+        .routes(routes!(canaries::samples))
+        .routes(routes!(canaries::report))
+        .routes(routes!(canaries::filters))
+        .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
+        .route_layer(from_fn_with_state(shared.clone(), access::viewer))
+}
+
+fn operator(shared: &Shared) -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(canaries::act))
+        .route_layer(from_fn_with_state(limits::ACTION_BYTES, limits::size))
+        .route_layer(from_fn_with_state(shared.clone(), access::operator))
+}
+
+fn filters(shared: &Shared) -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(ingest::report))
+        .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
+        .route_layer(from_fn_with_state(shared.clone(), access::report))
+}
+
+fn open() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(document::openapi))
+        .routes(routes!(service::health))
+        .routes(routes!(service::ready))
+        .routes(routes!(service::metrics))
+        .routes(routes!(service::module))
+        .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
 }

@@ -29,6 +29,10 @@ impl Problem {
         Self { field: Some(error.path), ..problem }
     }
 
+    pub(super) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     pub(super) fn no_canary(id: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("there is no canary {id}: GET /v1/canaries lists them"))
     }

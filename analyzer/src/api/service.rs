@@ -2,26 +2,39 @@
 
 use super::Shared;
 use super::problem::Problem;
+use super::schema::{self, Stopping};
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-/// Alive: the engine answers.
+/// Alive: the engine answers
+#[utoipa::path(get, path = "/healthz", tag = "service",
+    responses((status = 200, description = "Alive", body = String, content_type = "text/plain"), Stopping))]
 pub(super) async fn health(State(shared): State<Shared>) -> Result<&'static str, Problem> {
     shared.engine.filters().await.map(|_| "ok\n").ok_or_else(Problem::stopping)
 }
 
-/// Ready: the store is loaded, which the engine's first answer shows.
+/// Ready: the store is loaded, which the engine's first answer shows
+#[utoipa::path(get, path = "/readyz", tag = "service",
+    responses((status = 200, description = "Ready", body = String, content_type = "text/plain"), Stopping))]
 pub(super) async fn ready(State(shared): State<Shared>) -> Result<&'static str, Problem> {
     health(State(shared)).await
 }
 
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "service",
+    responses((status = 200, description = "The text format", body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
     let text = "text/plain; version=0.0.4; charset=utf-8";
     ([(header::CONTENT_TYPE, text)], shared.metrics.text()).into_response()
 }
 
-/// `/filter.wasm`, and the same under its digest, which may be cached for ever.
+/// The filter's wasm module: `filter.wasm`, and the same under its digest, which may be cached for ever
+#[utoipa::path(get, path = "/{file}", tag = "service",
+    params(("file" = String, Path, description = "`filter.wasm` or `filter-<sha256>.wasm`")),
+    responses((status = 200, description = "The module", body = Vec<u8>, content_type = "application/wasm"),
+        (status = 404, description = "No such file, or built without the module", body = schema::Problem,
+            content_type = "application/problem+json")))]
 pub(super) async fn module(State(shared): State<Shared>, Path(file): Path<String>) -> Response {
     let digest = shared.module.digest();
     let cache = match file.as_str() {

@@ -1,14 +1,16 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong arguments or configuration.
 
+mod act;
 mod assign;
 mod check;
 mod client;
 mod filter;
+mod pages;
 mod serve;
 mod status;
+mod table;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use std::path::PathBuf;
+use clap::{Parser, Subcommand, ValueEnum};
 use std::process::ExitCode;
 
 /// A sticky canary for Envoy and Istio.
@@ -30,15 +32,19 @@ enum Command {
     /// Show what releases are doing
     Status(status::Status),
     /// Keep a release at its weight until it is resumed
-    Pause(client::Act),
+    Pause(act::Act),
     /// Let a paused release go on
-    Resume(client::Act),
+    Resume(act::Act),
     /// Give the canary everything now
-    Promote(client::Act),
+    Promote(act::Act),
     /// Give stable everything now
-    Rollback(client::Act),
+    Rollback(act::Act),
     /// Write the filter's wasm module to standard output
     Filter,
+    /// Write a shell's completions to standard output
+    Completions(pages::Completions),
+    /// Write the manual page to standard output, or one for each command to a folder
+    Man(pages::Man),
 }
 
 /// How answers are printed.
@@ -48,17 +54,6 @@ enum Output {
     Text,
     /// For scripts
     Json,
-}
-
-/// Which analyzer to talk to.
-#[derive(Args)]
-struct Server {
-    /// The analyzer's address
-    #[arg(long, env = "SERIN_SERVER", default_value = "http://127.0.0.1:9090")]
-    server: hyper::Uri,
-    /// A file whose first line is a viewer's or operator's token
-    #[arg(long, env = "SERIN_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
 }
 
 /// Why a command did not do what it was asked.
@@ -82,6 +77,8 @@ impl Arguments {
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),
             Command::Rollback(act) => act.run(crate::engine::Deed::Rollback),
             Command::Filter => filter::run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

@@ -8,9 +8,10 @@ use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::store::Redb;
+use crate::tls::{Certificate, Pair};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -49,7 +50,8 @@ impl Serve {
 }
 
 fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+    // The audit is written whatever else is asked for.
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{filter},{}=info", api::AUDIT))
         .map_err(|error| Failure::Wrong(format!("--log {filter}: {error}")))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
@@ -62,6 +64,7 @@ fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> {
 
 async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure> {
     let server = configuration.server.clone();
+    let certificate = certificate(&server)?;
     let (store, module) = open(&server)?;
     let metrics = Metrics::new().map_err(|error| Failure::Failed(error.to_string()))?;
     let metrics = Arc::new(metrics);
@@ -75,20 +78,32 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
     let engine = Engine::start(configuration, store, Arc::clone(&metrics))
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
-    let reloading = tokio::spawn(reload_on(
-        hangup,
-        path.to_owned(),
-        engine.clone(),
-        Arc::clone(&tokens),
-        Arc::clone(&metrics),
-    ));
+    let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
+    let reload = Reload {
+        path: path.to_owned(),
+        engine: engine.clone(),
+        tokens: Arc::clone(&tokens),
+        certificate: certificate.clone(),
+        metrics: Arc::clone(&metrics),
+    };
+    let reloading = tokio::spawn(reload.on(hangup));
     let app = api::router(Shared { engine: engine.clone(), metrics, module: Arc::new(module), tokens });
-    tracing::info!(listen = %server.listen, store = %server.redb.display(), "serving");
-    let served = axum::serve(listener, app).with_graceful_shutdown(async move { stop.wait().await }).await;
+    tracing::info!(listen = %server.listen, store = %server.redb.display(), tls = server.tls.is_some(), "serving");
+    api::serve(listener, certificate, app, stop.wait()).await;
     reloading.abort();
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     engine.stop().await;
     tracing::info!("stopped");
-    served.map_err(|error| Failure::Failed(format!("serving failed: {error}")))
+    Ok(())
+}
+
+fn certificate(server: &Server) -> Result<Option<Certificate>, Failure> {
+    let Some(files) = &server.tls else { return Ok(None) };
+    let pair =
+        Pair::load(files).map_err(|error| Failure::Wrong(format!("spec.tls.{}: {error}", error.field())))?;
+    Ok(Some(Certificate::new(files.clone(), pair)))
 }
 
 fn open(server: &Server) -> Result<(Redb, Module), Failure> {
@@ -99,38 +114,45 @@ fn open(server: &Server) -> Result<(Redb, Module), Failure> {
     Ok((store, module))
 }
 
-/// A new configuration replaces the old one as a whole, or the old one stays and the log says why.
-async fn reload_on(
-    mut hangup: Signal,
+/// What a new configuration reaches.
+struct Reload {
     path: PathBuf,
     engine: Engine,
     tokens: Arc<RwLock<Tokens>>,
+    certificate: Option<Certificate>,
     metrics: Arc<Metrics>,
-) {
-    while hangup.recv().await.is_some() {
-        let read = Configuration::load(&path).map_err(|error| error.to_string());
-        let applied = match read {
-            Ok(configuration) => {
-                let new = Tokens::of(&configuration.server);
-                engine.reload(configuration).await.map(|()| new)
-            }
-            Err(error) => Err(error),
-        };
-        let result = match applied {
-            Ok(new) => {
-                match tokens.write() {
-                    Ok(mut held) => *held = new,
-                    Err(poisoned) => *poisoned.into_inner() = new,
+}
+
+impl Reload {
+    async fn on(self, mut hangup: Signal) {
+        while hangup.recv().await.is_some() {
+            let result = match self.apply().await {
+                Ok(()) => {
+                    tracing::info!("configuration read again");
+                    "applied"
                 }
-                tracing::info!("configuration read again");
-                "applied"
-            }
-            Err(problem) => {
-                tracing::error!(%problem, "new configuration refused as a whole; the old one stays");
-                "refused"
-            }
-        };
-        metrics.reloads.with_label_values(&[result]).inc();
+                Err(problem) => {
+                    tracing::error!(%problem, "new configuration refused as a whole; the old one stays");
+                    "refused"
+                }
+            };
+            self.metrics.reloads.with_label_values(&[result]).inc();
+        }
+    }
+
+    /// A new configuration replaces the old one as a whole, or the old one stays.
+    async fn apply(&self) -> Result<(), String> {
+        let configuration = Configuration::load(&self.path).map_err(|error| error.to_string())?;
+        let server = configuration.server.clone();
+        if server.tls.is_some() != self.certificate.is_some() {
+            return Err("spec.tls cannot come or go while the program runs: restart it".into());
+        }
+        self.engine.reload(configuration).await?;
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Tokens::of(&server);
+        if let (Some(certificate), Some(files)) = (&self.certificate, server.tls) {
+            certificate.moved_to(files);
+        }
+        Ok(())
     }
 }
 

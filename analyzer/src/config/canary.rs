@@ -1,9 +1,14 @@
 //! One release, checked: who is assigned, how its share grows, what it may not do, who routes it.
 
-use super::document::{CanaryDocument, CanarySpec, EnvoyRoutesSpec, LimitsSpec, RampSpec, Seconds};
+use super::document::{
+    CanaryDocument, CanarySpec, DecisionsSpec, EnvoyRoutesSpec, LimitsSpec, RampSpec, Seconds,
+};
+use super::gates;
+use crate::gates::{Gate, When};
 use serin_contract::plan::{self, CanaryDocument as CanaryPlanDocument, Exclude, Manual, UnitSource};
+use serin_contract::segment::SegmentDocument;
 use serin_contract::{FieldError, PerArm, Sample, Share, Step, Stratum};
-use serin_judge::settings::{Limits, Ramp, Settings};
+use serin_judge::settings::{Decisions, Limits, Ramp, Settings};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,12 +41,15 @@ pub struct Canary {
     pub routes: EnvoyRoutes,
     /// How the judge treats it.
     pub settings: Settings,
+    /// Who is asked before, during and after.
+    pub gates: Vec<Gate>,
     hosts: Vec<String>,
     path_prefix: String,
     salt: Option<String>,
     units: Vec<UnitSource>,
     manual: Manual,
     exclude: Exclude,
+    segment: Option<SegmentDocument>,
 }
 
 /// A plain Envoy's route file and the two clusters in it.
@@ -87,8 +95,9 @@ impl Canary {
             salt,
             units: self.units.clone(),
             canary_share: moment.share,
-            manual: self.manual,
+            manual: self.manual.clone(),
             exclude: self.exclude.clone(),
+            segment: self.segment.clone(),
             slow_edge_us: u64::try_from(moment.slow_edge.as_micros()).unwrap_or(u64::MAX).max(1),
             seen_sample: moment.seen_sample,
             event_sample: moment.event_sample,
@@ -144,6 +153,14 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
     let mut settings = compile_ramp(raw.ramp).map_err(|error| error.under("ramp"))?;
     settings.limits = compile_limits(&raw.limits).map_err(|error| error.under("limits"))?;
     settings.false_rollback_rate = false_rollback_rate;
+    settings.skip_analysis = raw.skip_analysis;
+    settings.decisions = match raw.decisions {
+        DecisionsSpec::Evidence => Decisions::Evidence,
+        DecisionsSpec::Point => Decisions::Point,
+    };
+    let gates = gates::compile(raw.gates)?;
+    settings.confirm_promotion =
+        gates.iter().any(|gate| matches!(gate.when, When::BeforePromotion | When::DuringAnalysis));
     Ok(Canary {
         id,
         stable_version: raw.stable_version,
@@ -151,11 +168,13 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
         routes: compile_routes(raw.router.envoy_routes, base)
             .map_err(|error| error.under("router.envoyRoutes"))?,
         settings,
+        gates,
         hosts,
         path_prefix: raw.path_prefix,
         salt: raw.salt,
         units: raw.units,
         manual: raw.manual,
+        segment: raw.segment,
         exclude: Exclude { path_prefixes: raw.exclude.path_prefixes, user_agents: raw.exclude.user_agents },
     })
 }

@@ -1,7 +1,9 @@
 //! The configuration as it is written: names and shapes only, nothing checked yet.
 
+use super::gates::GateSpec;
 use serde::Deserialize;
 use serin_contract::plan::{Manual, UnitSource};
+use serin_contract::segment::SegmentDocument;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -42,6 +44,17 @@ pub(super) struct ServerSpec {
     pub(super) report_token_file: Option<PathBuf>,
     pub(super) viewer_token_file: Option<PathBuf>,
     pub(super) operator_token_file: Option<PathBuf>,
+    pub(super) report_token_env: Option<String>,
+    pub(super) viewer_token_env: Option<String>,
+    pub(super) operator_token_env: Option<String>,
+    pub(super) tls: Option<TlsSpec>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct TlsSpec {
+    pub(super) cert_file: PathBuf,
+    pub(super) key_file: PathBuf,
 }
 
 #[derive(Deserialize)]
@@ -88,11 +101,18 @@ pub(super) struct CanarySpec {
     pub(super) manual: Manual,
     #[serde(default)]
     pub(super) exclude: ExcludeSpec,
+    pub(super) segment: Option<SegmentDocument>,
     #[serde(default)]
     pub(super) ramp: RampSpec,
     #[serde(default)]
     pub(super) limits: LimitsSpec,
     pub(super) false_rollback_rate: Option<f64>,
+    #[serde(default)]
+    pub(super) skip_analysis: bool,
+    #[serde(default)]
+    pub(super) decisions: DecisionsSpec,
+    #[serde(default)]
+    pub(super) gates: Vec<GateSpec>,
     #[serde(default)]
     #[expect(dead_code, reason = "one value is allowed so far, and parsing refuses the others")]
     pub(super) promotion: Promotion,
@@ -144,6 +164,15 @@ pub(super) struct LimitsSpec {
     pub(super) min_request_count: Option<u64>,
     pub(super) min_error_increase: Option<f64>,
     pub(super) slow_request: Option<Seconds>,
+}
+
+/// Whether a fail asks for evidence.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum DecisionsSpec {
+    #[default]
+    Evidence,
+    Point,
 }
 
 #[derive(Deserialize, Default)]

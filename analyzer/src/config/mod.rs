@@ -3,10 +3,13 @@
 
 mod canary;
 mod document;
+mod gates;
 mod server;
+mod token;
 
 pub use canary::{Canary, CanaryId, EnvoyRoutes, Moment};
-pub use server::{Server, Token};
+pub use server::Server;
+pub use token::Token;
 
 use document::{CanaryDocument, Header, ServerDocument};
 use serin_contract::FieldError;
@@ -56,8 +59,8 @@ impl Configuration {
 }
 
 fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
-    let documents: Vec<serde_json::Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| Problem::Yaml(error.to_string()))?;
+    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(text)
+        .map_err(|error| Problem::Yaml(error.without_snippet().to_string()))?;
     let mut server = None;
     let mut canaries: Vec<Canary> = Vec::new();
     for (index, document) in documents.iter().enumerate().filter(|(_, document)| !document.is_null()) {

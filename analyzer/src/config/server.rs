@@ -1,6 +1,8 @@
 //! The program's own settings, checked: where it listens, where it stores, who may do what.
 
-use super::document::ServerSpec;
+use super::document::{ServerSpec, TlsSpec};
+use super::token::{Token, accepted};
+use crate::tls::{Pair, PairFiles};
 use serin_contract::FieldError;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,8 @@ pub struct Server {
     pub redb: PathBuf,
     /// A wasm module to serve in the built-in one's place.
     pub wasm: Option<PathBuf>,
+    /// Where the listener's certificate and key stand; none: plain HTTP.
+    pub tls: Option<PairFiles>,
     /// What filters must show; empty: anybody on loopback may report.
     pub report_tokens: Vec<Token>,
     /// What readers must show.
@@ -22,36 +26,16 @@ pub struct Server {
     pub operator_tokens: Vec<Token>,
 }
 
-/// A secret. It has no way to be printed.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// The secret itself, to compare with.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str("Token(..)")
-    }
-}
-
 impl Server {
     pub(super) fn compile(raw: ServerSpec, base: &Path) -> Result<Self, FieldError> {
-        let tokens = |field: &str, file: Option<PathBuf>| match file {
-            Some(file) => read_tokens(&base.join(file)).map_err(|message| FieldError::new(field, message)),
-            None => Ok(Vec::new()),
-        };
         let server = Self {
             listen: raw.listen,
             redb: base.join(raw.store.redb),
             wasm: raw.wasm.map(|path| base.join(path)),
-            report_tokens: tokens("reportTokenFile", raw.report_token_file)?,
-            viewer_tokens: tokens("viewerTokenFile", raw.viewer_token_file)?,
-            operator_tokens: tokens("operatorTokenFile", raw.operator_token_file)?,
+            tls: raw.tls.map(|tls| compile_tls(&tls, base)).transpose()?,
+            report_tokens: accepted("report", base, raw.report_token_file, raw.report_token_env)?,
+            viewer_tokens: accepted("viewer", base, raw.viewer_token_file, raw.viewer_token_env)?,
+            operator_tokens: accepted("operator", base, raw.operator_token_file, raw.operator_token_env)?,
         };
         if let Some(wasm) = server.wasm.as_ref().filter(|path| !path.is_file()) {
             return Err(FieldError::new("wasm", format!("{} is no file", wasm.display())));
@@ -72,7 +56,7 @@ impl Server {
         ] {
             if tokens.is_empty() {
                 let message = format!(
-                    "is not set, and {} is no loopback address: set it, or listen on 127.0.0.1",
+                    "is not set, and {} is no loopback address: set it or the like-named Env, or listen on 127.0.0.1",
                     self.listen
                 );
                 return Err(FieldError::new(field, message));
@@ -82,21 +66,9 @@ impl Server {
     }
 }
 
-/// One token a line, so that a new one can be added before the old one goes.
-fn read_tokens(path: &Path) -> Result<Vec<Token>, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    let tokens: Vec<Token> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .map(|line| Token(line.to_owned()))
-        .collect();
-    if tokens.is_empty() {
-        return Err(format!("{} holds no token: one a line is expected", path.display()));
-    }
-    if tokens.iter().any(|token| token.0.len() < 16) {
-        return Err(format!("{} holds a token of fewer than 16 characters", path.display()));
-    }
-    Ok(tokens)
+/// The pair is loaded once here, so that a wrong one is found before anything starts.
+fn compile_tls(raw: &TlsSpec, base: &Path) -> Result<PairFiles, FieldError> {
+    let files = PairFiles { cert_file: base.join(&raw.cert_file), key_file: base.join(&raw.key_file) };
+    Pair::load(&files).map_err(|error| FieldError::new(error.field(), error.to_string()).under("tls"))?;
+    Ok(files)
 }

@@ -77,6 +77,21 @@ fn a_wrong_configuration_is_refused_with_the_fields_path_and_what_is_allowed() {
         ),
         ("kind: Serin", "kind: Canary", "document 1: spec.listen: unknown field `listen`"),
         ("X-User-Id", "X User", "document 2: spec.units[0]: `X User` is no header name"),
+        (
+            "units: [{header: X-User-Id}]",
+            "units: [{header: X-User-Id}]\n  segment: {attributes: {}, rules: {country: US}}",
+            "document 2: spec.segment.rules.country: `country` is not declared",
+        ),
+        (
+            "units: [{header: X-User-Id}]",
+            "units: [{cookie: uid}]\n  manual: {WithKey: {sha256: [sesame]}}",
+            "document 2: spec.manual.WithKey.sha256[0]: must be 64 lower-case hexadecimal digits",
+        ),
+        (
+            "units: [{header: X-User-Id}]",
+            "gates: [{name: load, when: BeforeWeight, url: \"ftp://x\"}]",
+            "document 2: spec.gates[0].url: `ftp://x` is not allowed: write http://HOST:PORT/PATH",
+        ),
         ("v1alpha1\nkind: Serin", "v1\nkind: Serin", "document 1: apiVersion"),
     ];
     for (from, to, expected) in cases {

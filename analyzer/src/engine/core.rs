@@ -3,10 +3,12 @@
 use super::Message;
 use super::act::{Order, Refused};
 use super::filters::Filters;
+use super::gating::Outgoing;
 use super::plans::Published;
 use super::rollout::Rollout;
 use super::view::CanaryView;
 use crate::config::{Canary, Configuration};
+use crate::gates::webhook;
 use crate::metrics::Metrics;
 use crate::router::{self, RouterError};
 use crate::store::{Redb, StoreError, Write};
@@ -83,6 +85,14 @@ impl Core {
             Message::RolloutReport(canary, answer) => drop(answer.send(self.store.report(&canary))),
             Message::Act(order, answer) => drop(answer.send(self.act(&order, now))),
             Message::Reload(configuration, answer) => drop(answer.send(self.reload(*configuration, now))),
+            Message::Gated { canary, question, result } => {
+                let mut writes = Vec::new();
+                if let Some(rollout) = self.rollouts.get_mut(&canary) {
+                    rollout.gated(question, result, now, &mut writes);
+                }
+                self.settle(&writes, now);
+                self.publish();
+            }
             Message::Routed { canary, share, result } => self.routed(&canary, share, result, now),
             Message::Stop(answer) => {
                 self.save_all();
@@ -117,6 +127,9 @@ impl Core {
             self.save_again = if self.save_all() { None } else { Some(now.plus(RETRY)) };
         }
         for (id, rollout) in &mut self.rollouts {
+            for outgoing in rollout.outgoing.drain(..) {
+                send_call(self.queue.clone(), id.clone(), outgoing);
+            }
             if let Some(share) = rollout.route.due(now) {
                 send_weight(self.queue.clone(), id.clone(), &rollout.spec, share);
             }
@@ -209,6 +222,22 @@ fn first_plan(rollouts: &BTreeMap<String, Rollout>, now: Time) -> Result<Publish
     let (canaries, live) = plan_parts(rollouts);
     Published::first(canaries, live, now)
         .map_err(|error| StoreError::Record { table: "snapshots", error: error.to_string() })
+}
+
+/// Gates are asked beside the engine's task; who has a say answers by a message.
+fn send_call(queue: mpsc::Sender<Message>, canary: String, outgoing: Outgoing) {
+    tokio::spawn(async move {
+        let Outgoing { gate, call, question } = outgoing;
+        let result = webhook::ask(&gate, &call).await;
+        match question {
+            Some(question) => drop(queue.send(Message::Gated { canary, question, result }).await),
+            None => {
+                if let Err(problem) = result {
+                    tracing::warn!(%canary, %problem, "nobody took the notice");
+                }
+            }
+        }
+    });
 }
 
 /// Files are written beside the engine's task; the answer comes back as a message.

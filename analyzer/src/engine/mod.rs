@@ -4,6 +4,7 @@
 mod act;
 mod core;
 mod filters;
+mod gating;
 mod ingest;
 mod plans;
 mod reload;
@@ -42,6 +43,7 @@ enum Message {
     RolloutReport(String, oneshot::Sender<Result<Option<RolloutReport>, StoreError>>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
+    Gated { canary: String, question: (usize, crate::gates::book::Question), result: Result<(), String> },
     Routed { canary: String, share: Share, result: Result<(), crate::router::RouterError> },
     Stop(oneshot::Sender<()>),
 }
@@ -56,6 +58,7 @@ impl Message {
             | Self::RolloutReport(..)
             | Self::Act(..)
             | Self::Reload(..)
+            | Self::Gated { .. }
             | Self::Routed { .. }
             | Self::Stop(_) => None,
         }

@@ -1,10 +1,13 @@
 //! One canary at work: its state, its numbers, and its weight on the way to the router.
 
 use super::act::{Deed, Order};
+use super::gating::Outgoing;
 use super::route::{Found, Route};
 use super::samples::Sampler;
 use super::view::CanaryView;
 use crate::config::{Canary, Moment};
+use crate::gates::When;
+use crate::gates::book::Book;
 use crate::metrics::Metrics;
 use crate::router::RouterError;
 use crate::store::{RolloutReport, Snapshot, StoredCanary, Write};
@@ -32,6 +35,9 @@ pub(super) struct Rollout {
     pub(super) history: VecDeque<Transition>,
     pub(super) samples: VecDeque<serde_json::Value>,
     pub(super) route: Route,
+    pub(super) book: Book,
+    /// Calls to gates that are to be made.
+    pub(super) outgoing: Vec<Outgoing>,
     sampler: Sampler,
     next_tick: Time,
     /// Whether reports came since the judge last looked.
@@ -75,6 +81,8 @@ impl Rollout {
             sampler: Sampler::new(&observations),
             route: Route::new(state.weight, now),
             next_tick: now.plus(spec.settings.analysis_interval),
+            book: Book::default(),
+            outgoing: Vec::new(),
             history: VecDeque::new(),
             samples: VecDeque::new(),
             unjudged: false,
@@ -125,6 +133,7 @@ impl Rollout {
         }
         let decided = ramp::on_tick(&self.spec.settings, &self.state, &summary, &self.facts(), now);
         self.follow(decided, now, writes);
+        self.ask_about_analysis();
         writes.push(self.snapshot());
     }
 
@@ -198,25 +207,32 @@ impl Rollout {
     }
 
     /// Takes over a new state and does what comes with it, in order.
-    fn follow(&mut self, (state, actions): (State, Vec<Action>), now: Time, writes: &mut Vec<Write>) {
+    pub(super) fn follow(
+        &mut self,
+        (state, actions): (State, Vec<Action>),
+        now: Time,
+        writes: &mut Vec<Write>,
+    ) {
         self.state = state;
         // Whatever was on its way up is off once the release is stopped.
         if !matches!(self.state.phase, Phase::Pending | Phase::Progressing) {
             self.route.want(self.state.weight, now);
         }
         let changed = !actions.is_empty();
+        let mut confirm = false;
         let id = self.spec.id.to_string();
         for action in actions {
             match action {
-                Action::RaiseWeight(share) | Action::LowerWeight(share) => {
-                    self.route.want(share, now);
-                }
+                Action::RaiseWeight(share) => self.raise(share, now),
+                Action::LowerWeight(share) => self.route.want(share, now),
+                Action::ConfirmPromotion => confirm = true,
                 Action::BeginRollout => {
                     self.observations.begin_rollout(now);
                     self.sampler = Sampler::new(&self.observations);
                 }
                 Action::BeginStratum => {
                     let State { step, stratum, weight, .. } = self.state;
+                    self.book.clear();
                     self.observations.begin_stratum(step, stratum, weight, now);
                 }
                 Action::RestartSampleRatio => self.observations.restart_sample_ratio(),
@@ -228,6 +244,10 @@ impl Rollout {
                     );
                     self.history.push_back(transition.clone());
                     self.history.drain(..self.history.len().saturating_sub(HISTORY));
+                    if transition.phase == Phase::Failed {
+                        self.tell(When::OnRollback);
+                    }
+                    self.tell(When::OnEvent);
                     writes.push(Write::Transition(id.clone(), transition));
                 }
                 Action::WriteReport(kind) => {
@@ -239,6 +259,10 @@ impl Rollout {
         }
         if changed {
             writes.push(self.snapshot());
+        }
+        if confirm && self.may_succeed() {
+            let confirmed = ramp::promotion_confirmed(&self.spec.settings, &self.state, now);
+            self.follow(confirmed, now, writes);
         }
     }
 
@@ -260,7 +284,10 @@ impl Rollout {
     }
 
     fn facts(&self) -> Facts {
-        Facts { router_error: self.route.error.as_ref().map(ToString::to_string) }
+        Facts {
+            router_error: self.route.error.as_ref().map(ToString::to_string),
+            gate: self.book.hold(&self.spec.gates),
+        }
     }
 
     /// Whether filters should report often: as long as the canary has users, or is about to get some.

@@ -25,7 +25,7 @@ pub fn on_report(
         Phase::Progressing | Phase::Paused if !settings.skip_analysis => {
             let verdict = verdict(settings, &state, summary, facts, now);
             stop_on(&mut state, &verdict, now).unwrap_or_else(|| {
-                note(&mut state, verdict);
+                note(&mut state, gated(verdict, facts));
                 (state, Vec::new())
             })
         }
@@ -55,7 +55,8 @@ pub fn on_tick(
             if let Some(stopped) = stop_on(&mut state, &verdict, now) {
                 return stopped;
             }
-            note(&mut state, verdict);
+            let fine = verdict.outcome == Outcome::Continue;
+            note(&mut state, gated(verdict, facts));
             let mut actions = Vec::new();
             if now.since(state.stratum_started) >= STRATUM {
                 state.begin_stratum(now);
@@ -64,10 +65,30 @@ pub fn on_tick(
             if state.phase == Phase::Paused {
                 return (state, actions);
             }
-            let (state, more) = go_on(settings, state, now);
+            let (state, more) = go_on(settings, state, fine, now);
             actions.extend(more);
             (state, actions)
         }
+    }
+}
+
+/// Everybody who had to agree to the promotion has.
+pub fn promotion_confirmed(settings: &Settings, state: &State, now: Time) -> (State, Vec<Action>) {
+    let at_the_end = state.phase == Phase::Progressing && state.weight >= settings.ramp.max();
+    if !at_the_end {
+        return (state.clone(), Vec::new());
+    }
+    state.clone().succeed("promotion confirmed", None, now)
+}
+
+/// A gate said no, and its no is a fail.
+pub fn gate_failed(state: &State, reason: &str, now: Time) -> (State, Vec<Action>) {
+    match state.phase {
+        Phase::Pending | Phase::Progressing | Phase::Paused => {
+            let verdict = Verdict::new(Outcome::Fail, Rule::Gate, reason);
+            state.clone().fail(verdict, None, now)
+        }
+        Phase::Promoting | Phase::Succeeded | Phase::Failed => (state.clone(), Vec::new()),
     }
 }
 
@@ -95,6 +116,7 @@ pub fn weight_raised(settings: &Settings, state: &State, weight: Share, now: Tim
             (state, actions)
         }
         Some(_) | None => {
+            state.verdict = Verdict::new(Outcome::Hold, Rule::RequestCount, "the step has just begun");
             actions.push(state.record(now, format!("weight {before} -> {weight}"), None));
             (state, actions)
         }
@@ -107,6 +129,16 @@ fn verdict(settings: &Settings, state: &State, summary: &Summary, facts: &Facts,
     }
     let at = Position { weight: state.weight, step_started: state.step_started };
     rules::judge(settings, at, summary, facts, now)
+}
+
+/// What people are told when the rules are content and a gate is not.
+fn gated(verdict: Verdict, facts: &Facts) -> Verdict {
+    match &facts.gate {
+        Some(reason) if verdict.outcome == Outcome::Continue => {
+            Verdict::new(Outcome::Hold, Rule::Gate, reason.clone())
+        }
+        Some(_) | None => verdict,
+    }
 }
 
 /// Keeps what was said last. A pause for the arms' sizes keeps its reason until a person has looked: going
@@ -154,11 +186,13 @@ fn begin(
             Verdict::new(Outcome::Continue, Rule::Data, "filters report; the first weight is being written")
         }
     };
+    state.verdict = gated(state.verdict, facts);
     (state, vec![Action::RaiseWeight(share)])
 }
 
-/// Progressing, and nothing failed: the next weight when it is time.
-fn go_on(settings: &Settings, state: State, now: Time) -> (State, Vec<Action>) {
+/// Progressing, and nothing failed: the next weight when it is time and the rules are content. Gates are
+/// asked when the weight is about to grow, so what they said last does not count here.
+fn go_on(settings: &Settings, state: State, fine: bool, now: Time) -> (State, Vec<Action>) {
     let max = settings.ramp.max();
     if state.promoted_by.is_some() {
         return (state, vec![Action::RaiseWeight(max)]);
@@ -170,13 +204,12 @@ fn go_on(settings: &Settings, state: State, now: Time) -> (State, Vec<Action>) {
     if state.weight == Share::NONE {
         return (state, vec![Action::RaiseWeight(settings.ramp.first())]);
     }
-    let ready = state.verdict.outcome == Outcome::Continue
-        && now.since(state.step_started) >= settings.promotion_interval;
-    if !ready {
+    if !fine || now.since(state.step_started) < settings.promotion_interval {
         return (state, Vec::new());
     }
     match settings.ramp.after(state.weight) {
         Some(next) => (state, vec![Action::RaiseWeight(next)]),
+        None if settings.confirm_promotion => (state, vec![Action::ConfirmPromotion]),
         None => {
             let reason = state.verdict.reason.clone();
             state.succeed(&reason, None, now)

@@ -10,7 +10,7 @@ mod versions;
 
 pub use crate::rules::Facts;
 pub use by_hand::{lowered, pause, promote, resume, rollback};
-pub use by_rule::{on_report, on_tick, weight_raised};
+pub use by_rule::{gate_failed, on_report, on_tick, promotion_confirmed, weight_raised};
 pub use versions::versions_changed;
 
 use crate::time::Time;
@@ -109,6 +109,8 @@ pub enum Action {
     BeginRollout,
     /// Begin the state's stratum, with its weight.
     BeginStratum,
+    /// Ask whoever has to agree to the promotion, and say so when they do. Asked for again at each tick.
+    ConfirmPromotion,
     /// Ask about the arms' sizes anew.
     RestartSampleRatio,
     /// Write a line of history.

@@ -100,6 +100,7 @@ impl World {
                     self.observations.begin_stratum(step, stratum, weight, self.now);
                 }
                 Action::RestartSampleRatio => self.observations.restart_sample_ratio(),
+                Action::ConfirmPromotion => {}
                 Action::Record(transition) => self.history.push(transition.clone()),
                 Action::WriteReport(kind) => assert!(["rollback", "success"].contains(kind)),
             }

@@ -1,0 +1,104 @@
+//! Takes connections: as many as allowed, over TLS where configured, none of them for ever.
+
+use super::limits::{CONNECTIONS, FAREWELL, HANDSHAKE, HEADER, HEADER_BYTES, STALL};
+use super::stall::Stall;
+use crate::tls::Certificate;
+use axum::{Extension, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// After a failure to accept, most likely for lack of file descriptors, it rests for so long.
+const REST: Duration = Duration::from_millis(100);
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// Serves until `stop` is over; then lets requests that run come to their end, for a while.
+pub async fn serve(
+    listener: TcpListener,
+    certificate: Option<Certificate>,
+    app: Router,
+    stop: impl Future<Output = ()>,
+) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let (stream, peer, place) = tokio::select! {
+            () = &mut stop => break,
+            taken = take(&listener, &places) => match taken {
+                Some(taken) => taken,
+                None => continue,
+            },
+        };
+        let app = app.clone().layer(Extension(Peer(peer)));
+        tokio::spawn(connection(stream, certificate.clone(), app, graceful.watcher(), place));
+    }
+    drop(listener);
+    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+        tracing::warn!("connections were cut that did not end in time");
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn take(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, peer)) => Some((stream, peer, place)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            tokio::time::sleep(REST).await;
+            None
+        }
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    certificate: Option<Certificate>,
+    app: Router,
+    watcher: Watcher,
+    place: OwnedSemaphorePermit,
+) {
+    // Answers are small and wanted at once; a kernel that refuses this is only slower.
+    let _ = stream.set_nodelay(true);
+    match certificate {
+        None => requests(stream, app, watcher).await,
+        Some(certificate) => {
+            match tokio::time::timeout(HANDSHAKE, certificate.acceptor().accept(stream)).await {
+                Ok(Ok(stream)) => requests(stream, app, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            }
+        }
+    }
+    drop(place);
+}
+
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    app: Router,
+    watcher: Watcher,
+) {
+    let stream = TokioIo::new(Stall::new(stream, STALL));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER)
+        .max_buf_size(HEADER_BYTES)
+        .serve_connection(stream, TowerToHyperService::new(app));
+    if let Err(error) = watcher.watch(served).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

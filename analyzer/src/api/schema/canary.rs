@@ -1,0 +1,125 @@
+//! A release as readers see it.
+
+use super::{Summary, Totals};
+use utoipa::ToSchema;
+
+/// A release.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct Canary {
+    /// Its namespace.
+    #[schema(example = "default")]
+    pub namespace: String,
+    /// Its name.
+    #[schema(example = "shop")]
+    pub name: String,
+    /// Where it is.
+    pub phase: Phase,
+    /// The canary's part in percent.
+    #[schema(example = 25.0)]
+    pub weight: f64,
+    /// The weight of the next step in percent; null when there is none.
+    pub next_weight: Option<f64>,
+    /// Counts up over the canary's whole life.
+    pub step: u64,
+    /// The period within which a unit counts once; counts up over the canary's whole life.
+    pub stratum: u64,
+    /// The version that serves today.
+    pub stable_version: String,
+    /// The version under test.
+    pub canary_version: String,
+    /// What the judge thinks.
+    pub verdict: Verdict,
+    /// What the router has.
+    pub router: Router,
+    /// The numbers that the judge looks at.
+    pub summary: Summary,
+    /// Everything counted in this rollout.
+    pub totals: Totals,
+    /// What happened, oldest first, at most 100 lines.
+    pub history: Vec<History>,
+    /// When this was true, in milliseconds since 1970.
+    pub time: u64,
+}
+
+/// Where a release is.
+#[derive(ToSchema)]
+pub enum Phase {
+    /// Waiting for filters and for its first weight.
+    Pending,
+    /// Its weight grows.
+    Progressing,
+    /// Its weight stays until somebody resumes it.
+    Paused,
+    /// Stable takes over the canary's version.
+    Promoting,
+    /// The canary has everything, or has become stable.
+    Succeeded,
+    /// Rolled back: the canary has nothing.
+    Failed,
+}
+
+/// What the judge says, and why.
+#[derive(ToSchema)]
+pub struct Verdict {
+    /// What should happen.
+    pub outcome: Outcome,
+    /// Which rule said so.
+    #[schema(example = "data")]
+    pub rule: String,
+    /// For a person on call.
+    #[schema(example = "All metrics within acceptable thresholds")]
+    pub reason: String,
+}
+
+/// What should happen.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub enum Outcome {
+    /// The weight may grow.
+    Continue,
+    /// The weight stays, for now.
+    Hold,
+    /// The weight stays until a person has looked.
+    Pause,
+    /// Roll back.
+    Fail,
+}
+
+/// The weight as it stands in the router.
+#[derive(ToSchema)]
+pub struct Router {
+    /// In percent; null until it was first written or confirmed.
+    pub weight: Option<f64>,
+    /// Why the last write failed.
+    pub error: Option<String>,
+}
+
+/// One line of a release's history.
+#[derive(ToSchema)]
+pub struct History {
+    /// When, in milliseconds since 1970.
+    pub time: u64,
+    /// The phase from then on.
+    pub phase: Phase,
+    /// The weight from then on, in percent.
+    pub weight: f64,
+    /// The step from then on.
+    pub step: u64,
+    /// Why.
+    pub reason: String,
+    /// The person who did it; null when the rules did.
+    pub by: Option<String>,
+}
+
+/// What was written when a rollout ended.
+#[derive(ToSchema)]
+pub struct RolloutReport {
+    /// `rollback` or `success`.
+    #[schema(example = "rollback")]
+    pub kind: String,
+    /// When it ended, in milliseconds since 1970.
+    pub time: u64,
+    /// What was decided and why, with all numbers.
+    pub canary: Canary,
+}

@@ -1,0 +1,27 @@
+//! What travels over the API, described for its document and for nothing else: the answers themselves are
+//! made from the engine's and the judge's own types. A test holds real answers against these.
+
+mod canary;
+mod errors;
+mod filter;
+mod numbers;
+mod report;
+mod sample;
+
+pub use canary::{Canary, History, Outcome, Phase, RolloutReport, Router, Verdict};
+pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, Stopping};
+pub use filter::{Deed, Filter, Intent};
+pub use numbers::{Evidence, Routing, Summary, SummaryOfArm, Tally, Totals, TotalsOfArm};
+pub use report::{ArmReport, CanaryReport, Reply, Report};
+pub use sample::{Sample, SampleOfVersion, Versions};
+
+use utoipa::ToSchema;
+
+/// One thing for each arm.
+#[derive(ToSchema)]
+pub struct PerArm<T> {
+    /// The version that serves today.
+    pub stable: T,
+    /// The version under test.
+    pub canary: T,
+}

@@ -1,0 +1,217 @@
+//! The API's document against the API: every route is in it, nothing else is, and real answers are as it
+//! says.
+
+mod common;
+
+use common::{Running, folder};
+use serde_json::{Map, Value};
+use serin::api::{Shared, Tokens};
+use serin::config::Configuration;
+use serin::engine::Engine;
+use serin::metrics::Metrics;
+use serin::module::Module;
+use serin::store::Redb;
+use std::collections::BTreeSet;
+use std::sync::{Arc, RwLock};
+
+const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
+
+fn document(running: &Running) -> Value {
+    let (code, body) = running.call("GET", "/v1/openapi.json", "", "").expect("an answer");
+    assert_eq!(code, 200);
+    serde_json::from_str(&body).expect("JSON")
+}
+
+fn paths(document: &Value) -> &Map<String, Value> {
+    document["paths"].as_object().expect("paths")
+}
+
+/// The paths that a router knows. It has no other way to say them than its debug text.
+async fn routed() -> BTreeSet<String> {
+    let (folder, _) = folder("");
+    let configuration = Configuration::load(&folder.path().join("serin.yaml")).expect("good");
+    let server = configuration.server.clone();
+    let store = Redb::open(&server.redb).expect("opens");
+    let metrics = Arc::new(Metrics::new().expect("metrics"));
+    let engine = Engine::start(configuration, store, Arc::clone(&metrics)).expect("starts");
+    let module = Arc::new(Module::load(None).expect("loads"));
+    let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
+    let router = serin::api::router(Shared { engine: engine.clone(), metrics, module, tokens });
+    let text = format!("{router:?}");
+    engine.stop().await;
+    // The fallback stands there too, as `/` and under a name of axum's own.
+    let ours = |part: &&str| part.starts_with('/') && *part != "/" && !part.contains("__private");
+    text.split('"').filter(ours).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_is_in_the_document_and_nothing_else_is() {
+    let (folder, address) = folder("");
+    let running = Running::start(folder.path(), address);
+    let document = document(&running);
+    let described: BTreeSet<String> = paths(&document).keys().cloned().collect();
+    assert_eq!(described, routed().await);
+    assert!(described.contains("/v1/report") && described.contains("/v1/openapi.json"), "{described:?}");
+}
+
+#[test]
+fn each_path_takes_the_methods_that_the_document_says_and_no_others() {
+    let (folder, address) = folder("");
+    let running = Running::start(folder.path(), address);
+    let document = document(&running);
+    for (path, item) in paths(&document) {
+        let real = path.replace("{namespace}", "default").replace("{name}", "shop");
+        let real = real.replace("{deed}", "resume").replace("{file}", "filter.wasm");
+        for method in METHODS {
+            // Two described paths may be one for a request: `/{file}` and `/metrics` differ, `.../{deed}`
+            // and `.../report` do not for a method that only the other has.
+            let code = running.code(&method.to_uppercase(), &real, "", "");
+            assert_eq!(code != 405, item.get(method).is_some(), "{method} {path}: {code}");
+        }
+    }
+}
+
+#[test]
+fn every_call_says_how_it_fails_and_which_token_it_wants() {
+    let (folder, address) = folder("");
+    let running = Running::start(folder.path(), address);
+    let document = document(&running);
+    assert_eq!(document["openapi"].as_str().map(|version| &version[..4]), Some("3.1."));
+    for (path, item) in paths(&document) {
+        for (method, call) in
+            item.as_object().expect("calls").iter().filter(|(key, _)| METHODS.contains(&key.as_str()))
+        {
+            let at = format!("{method} {path}");
+            assert!(call["summary"].as_str().is_some_and(|text| !text.is_empty()), "{at} has no summary");
+            let responses = call["responses"].as_object().expect("responses");
+            assert!(responses["200"]["content"].is_object(), "{at} has no answer");
+            for (code, response) in responses.iter().filter(|(code, _)| *code != "200") {
+                let schema = response.pointer("/content/application~1problem+json/schema/$ref");
+                assert_eq!(
+                    schema.and_then(Value::as_str),
+                    Some("#/components/schemas/Problem"),
+                    "{at} {code}"
+                );
+            }
+            let guarded = path.starts_with("/v1/") && path != "/v1/openapi.json";
+            assert_eq!(call["security"].is_array(), guarded, "{at}");
+            assert_eq!(responses.contains_key("401"), guarded, "{at}");
+            assert_eq!(call["requestBody"].is_object(), method == "post", "{at}");
+        }
+    }
+    for role in ["report", "viewer", "operator"] {
+        assert_eq!(document["components"]["securitySchemes"][role]["scheme"], "bearer");
+    }
+    resolve_all(&document, &document);
+}
+
+/// Every `$ref` leads somewhere.
+fn resolve_all(document: &Value, part: &Value) {
+    match part {
+        Value::Object(fields) => {
+            if let Some(Value::String(target)) = fields.get("$ref") {
+                assert!(document.pointer(&target[1..]).is_some(), "{target} leads nowhere");
+            }
+            fields.values().for_each(|field| resolve_all(document, field));
+        }
+        Value::Array(items) => items.iter().for_each(|item| resolve_all(document, item)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Holds a value against a schema, as far as these documents go. What is there and not described fails.
+fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(target) = schema["$ref"].as_str() {
+        return check(document, document.pointer(&target[1..]).expect("resolved"), value, at);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let found = choices.iter().find(|choice| (choice["type"] == "null") == value.is_null());
+        return check(document, found.unwrap_or_else(|| panic!("{at}: {value}")), value, at);
+    }
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let kinds: Vec<&str> = match &schema["type"] {
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        Value::String(kind) => vec![kind],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return,
+    };
+    let fits = kinds.contains(&kind) || (kind == "integer" && kinds.contains(&"number"));
+    assert!(fits, "{at}: {value} is not {kinds:?}");
+    if let (Some(allowed), false) = (schema["enum"].as_array(), value.is_null()) {
+        assert!(allowed.contains(value), "{at}: {value} is not among {allowed:?}");
+    }
+    match value {
+        Value::Object(fields) => {
+            for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                assert!(fields.contains_key(name), "{at}.{name} is not there");
+            }
+            for (name, field) in fields {
+                let described = schema["properties"].get(name);
+                let described = described.unwrap_or_else(|| panic!("{at}.{name} is not described"));
+                check(document, described, field, &format!("{at}.{name}"));
+            }
+        }
+        Value::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                let tuple = schema["prefixItems"].get(place);
+                check(document, tuple.unwrap_or(&schema["items"]), item, &format!("{at}[{place}]"));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn real_answers_are_as_the_document_says() {
+    let (folder, address) = folder("");
+    let running = Running::start(folder.path(), address);
+    let document = document(&running);
+    let report = |sequence: u64, arms: &str| {
+        format!(
+            r#"{{"instance":"00000000000000ab","sequence":{sequence},"plan_revision":0,"node":"gw","interval_ms":500,
+            "canaries":[{{"name":"default/shop","step":1,"stratum":1{arms}}}]}}"#
+        )
+    };
+    let arms = r#","arms":{"stable":{"requests":2,"errors":1,"responses":[["GET",200,1],["GET",503,1]],
+        "latency":[[214,2]],"overdue":0,"seen":["00000000000000aa"],"erred":[],"slow":[]},
+        "canary":{"requests":1,"errors":0,"responses":[["GET",200,1]],"latency":[[215,1]]}}"#;
+    let (canary, canaries) = ("/v1/canaries/{namespace}/{name}", "/v1/canaries");
+    let samples = format!("{canary}/samples");
+    let rollout_report = format!("{canary}/report");
+    let act = format!("{canary}/{{deed}}");
+    let answered = |method: &str, path: &str, body: &str| {
+        let real = path.replace("{namespace}", "default").replace("{name}", "shop");
+        let real = real.replace("{deed}", "rollback");
+        let (code, text) = running.call(method, &real, "", body).expect("an answer");
+        let value: Value = serde_json::from_str(&text).expect("JSON");
+        let content = if code < 300 { "application~1json" } else { "application~1problem+json" };
+        let place = format!("/{}/responses/{code}/content/{content}/schema", method.to_lowercase());
+        let schema = document["paths"][path].pointer(&place);
+        let schema = schema.unwrap_or_else(|| panic!("{method} {path} {code} is not described: {text}"));
+        check(&document, schema, &value, &format!("{method} {path} {code}"));
+        (code, value)
+    };
+    assert_eq!(answered("POST", "/v1/report", &report(1, "")).0, 200);
+    running.until("the rollout has begun", || answered("GET", canary, "").1["phase"] == "Progressing");
+    assert_eq!(answered("POST", "/v1/report", &report(2, arms)).0, 200);
+    assert_eq!(answered("POST", "/v1/report", "{}").0, 422);
+    assert_eq!(answered("GET", canaries, "").0, 200);
+    assert_eq!(answered("GET", "/v1/filters", "").0, 200);
+    running.until("there is a sample", || {
+        answered("GET", &samples, "").1.as_array().is_some_and(|samples| !samples.is_empty())
+    });
+    assert_eq!(answered("GET", &rollout_report, "").0, 404);
+    assert_eq!(answered("POST", &act, "{}").0, 422);
+    assert_eq!(answered("POST", &act, r#"{"reason":"a test","by":"kim"}"#).0, 200);
+    assert_eq!(answered("GET", &rollout_report, "").0, 200);
+    let request =
+        &document["paths"]["/v1/report"]["post"]["requestBody"]["content"]["application/json"]["schema"];
+    check(&document, request, &serde_json::from_str(&report(1, arms)).expect("JSON"), "report");
+}
