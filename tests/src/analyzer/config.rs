@@ -43,6 +43,10 @@ pub struct CanaryConfig {
     pub false_rollback_rate: Option<f64>,
     /// Lines of the spec's `limits`, as `maxErrorRate: 100.0`.
     pub limits: Vec<String>,
+    /// Where users come from, as `{ cookie: uid }`.
+    pub units: String,
+    /// Further lines of the spec, as `segment: {...}`.
+    pub more: Vec<String>,
 }
 
 impl Default for CanaryConfig {
@@ -60,6 +64,8 @@ impl Default for CanaryConfig {
             warmup: "2s".to_owned(),
             false_rollback_rate: None,
             limits: Vec::new(),
+            units: "{ header: x-user-id }".to_owned(),
+            more: Vec::new(),
         }
     }
 }
@@ -97,7 +103,10 @@ impl AnalyzerConfig {
             "    envoyRoutes: {{ path: {}, stableCluster: shop-stable, canaryCluster: shop-canary }}",
             self.routes.display()
         ));
-        line("  units: [{ header: x-user-id }]".to_owned());
+        line(format!("  units: [{}]", canary.units));
+        for more in &canary.more {
+            line(format!("  {more}"));
+        }
         if let Some(salt) = &canary.salt {
             line(format!("  salt: {salt:?}"));
         }

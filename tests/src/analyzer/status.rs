@@ -71,6 +71,9 @@ pub struct Totals {
     /// Probes and bots.
     #[serde(default)]
     pub excluded: u64,
+    /// Outside of the segment.
+    #[serde(default)]
+    pub ineligible: u64,
     /// Served by the other version than assigned.
     #[serde(default)]
     pub misrouted: u64,
@@ -103,9 +106,19 @@ pub struct Tally {
 impl Totals {
     /// Every request that the filters counted, each once.
     pub fn all(&self) -> u64 {
-        let Self { stable, canary, forced, unassigned, excluded, misrouted: _, elsewhere, unserved } = self;
+        let Self {
+            stable,
+            canary,
+            forced,
+            unassigned,
+            excluded,
+            ineligible,
+            misrouted: _,
+            elsewhere,
+            unserved,
+        } = self;
         let arms = [stable, canary, &forced.stable, &forced.canary, &unassigned.stable, &unassigned.canary];
-        arms.iter().map(|tally| tally.requests).sum::<u64>() + excluded + elsewhere + unserved
+        arms.iter().map(|tally| tally.requests).sum::<u64>() + excluded + ineligible + elsewhere + unserved
     }
 
     /// Errors of either version among the assigned requests.
