@@ -56,9 +56,10 @@ impl Agent {
     pub fn new(host: &dyn Host) -> Self {
         let (node, start, number) = (host.node(), host.now_ns(), host.unique_number());
         let digest = md5(&[node.as_bytes(), &start.to_be_bytes(), &number.to_be_bytes()]);
+        let instance = (digest >> 64) as u64;
         Self {
-            shared: Rc::new(Shared::new(start)),
-            sender: Sender::new(Instance((digest >> 64) as u64), &node),
+            shared: Rc::new(Shared::new(start, instance)),
+            sender: Sender::new(Instance(instance), &node),
             // The other half of the digest stays here.
             recorder: Recorder::new(digest as u64),
             outbox: Outbox::default(),

@@ -10,11 +10,13 @@
 //! 5. The path or the user agent is excluded: stable.
 //! 6. Outside of the segment: stable, counted as ineligible.
 //! 7. The first unit source that yields a value assigns.
-//! 8. No unit: `x-canary` and `x-canary-by` are removed, the weighted route decides, and the request
+//! 8. No unit: where the canary issues a cookie, an id is made, assigns, and goes back in that cookie.
+//!    Elsewhere `x-canary` and `x-canary-by` are removed, the weighted route decides, and the request
 //!    is counted as unassigned under the version that served it.
 //!
 //! Whoever talks to clients directly has removed their `x-canary-by` before this.
 
+use crate::issue::{Issued, Issuer};
 use serin_contract::allocation::canary_arm;
 use serin_contract::headers::{CANARY, CANARY_BY, CANARY_KEY, FALSE, TRUE};
 use serin_contract::plan::{Exclude, Manual};
@@ -53,7 +55,7 @@ pub enum Choice {
 }
 
 /// What to do with a request of a canary.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<'p> {
     /// The canary's place in the plan.
     pub canary: usize,
@@ -65,10 +67,12 @@ pub struct Decision<'p> {
     pub choice: Choice,
     /// Whether `x-canary-key` is there and has to go: no service needs to see it.
     pub has_key: bool,
+    /// The cookie that the client is to get.
+    pub issued: Option<Issued<'p>>,
 }
 
 /// Decides; none when the request is to be left alone and not recorded.
-pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders) -> Option<Decision<'p>> {
+pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders, issuer: &Issuer) -> Option<Decision<'p>> {
     let authority = request.get(":authority").unwrap_or_default();
     let path = request.get(":path").unwrap_or(Cow::Borrowed(b"/"));
     let (index, canary) = plan.find(&String::from_utf8_lossy(&authority), &String::from_utf8_lossy(&path))?;
@@ -83,6 +87,7 @@ pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders) -> Option<Decis
         by: Edit::Set(&canary.name),
         choice,
         has_key: key.is_some(),
+        issued: None,
     };
 
     let by = request.get(CANARY_BY);
@@ -101,9 +106,17 @@ pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders) -> Option<Decis
     if canary.segment.as_ref().is_some_and(|segment| !segment.matches(request)) {
         return Some(decided(Arm::Stable, Choice::Ineligible));
     }
-    if let Some(unit) = unit(canary, request) {
+    let assigned = |unit: AssignedUnit| {
         let arm = canary_arm(unit.bucket, canary.canary_share);
-        return Some(decided(arm, Choice::Assigned { arm, unit: unit.hash }));
+        decided(arm, Choice::Assigned { arm, unit: unit.hash })
+    };
+    if let Some(unit) = unit(canary, request) {
+        return Some(assigned(unit));
+    }
+    if let Some(cookie) = canary.issued_cookie() {
+        let issued = issuer.issue(cookie, request);
+        let unit = AssignedUnit::of(&canary.salt, issued.id().as_bytes())?;
+        return Some(Decision { issued: Some(issued), ..assigned(unit) });
     }
     let remove = |there: bool| if there { Edit::Remove } else { Edit::Keep };
     Some(Decision {
@@ -112,6 +125,7 @@ pub fn decide<'p>(plan: &'p Plan, request: &impl RequestHeaders) -> Option<Decis
         by: remove(by.is_some()),
         choice: Choice::Unassigned,
         has_key: key.is_some(),
+        issued: None,
     })
 }
 

@@ -51,11 +51,14 @@ pub trait StreamHost {
     /// All request headers, names in lower case. Only while request headers are handled.
     fn request_headers(&self) -> Vec<(String, Vec<u8>)>;
     /// Sets a request header, in place of all of that name.
-    fn set_request_header(&self, name: &str, value: &str);
+    fn set_request_header(&self, name: &str, value: &[u8]);
     /// Removes all request headers of a name.
     fn remove_request_header(&self, name: &str);
-    /// One response header; none when empty, or when there was no response.
+    /// One response header; none when empty, or when there was no response. Several of the name come
+    /// joined by commas.
     fn response_header(&self, name: &str) -> Option<Vec<u8>>;
+    /// Adds a response header beside those of its name. Only while response headers are handled.
+    fn add_response_header(&self, name: &str, value: &str);
     /// One response trailer; none when empty. Only when the request has ended.
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>>;
     /// The cluster that the request was routed to. Only when the request has ended.

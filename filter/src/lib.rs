@@ -49,6 +49,7 @@ pub mod counters;
 pub mod decide;
 pub mod host;
 pub mod in_flight;
+pub mod issue;
 pub mod outbox;
 pub mod outcome;
 pub mod period;

@@ -70,7 +70,7 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
-        let shared = self.agent.as_ref().map_or_else(|| Rc::new(Shared::new(0)), Agent::shared);
+        let shared = self.agent.as_ref().map_or_else(|| Rc::new(Shared::new(0, 0)), Agent::shared);
         Some(Box::new(Request { stream: Stream::new(shared) }))
     }
 }
@@ -172,8 +172,8 @@ impl StreamHost for Envoy {
         hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
     }
 
-    fn set_request_header(&self, name: &str, value: &str) {
-        hostcalls::set_map_value(MapType::HttpRequestHeaders, name, Some(value)).unwrap_or_default();
+    fn set_request_header(&self, name: &str, value: &[u8]) {
+        hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value)).unwrap_or_default();
     }
 
     fn remove_request_header(&self, name: &str) {
@@ -182,6 +182,10 @@ impl StreamHost for Envoy {
 
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
         map_value(MapType::HttpResponseHeaders, name).filter(|value| !value.is_empty())
+    }
+
+    fn add_response_header(&self, name: &str, value: &str) {
+        hostcalls::add_map_value(MapType::HttpResponseHeaders, name, value).unwrap_or_default();
     }
 
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {

@@ -4,6 +4,7 @@ use crate::clock::{Clock, Instant};
 use crate::decide::{Choice, Decision, Edit, decide};
 use crate::host::StreamHost;
 use crate::in_flight::{InFlight, Slot, Watched};
+use crate::issue::{Issuer, SetCookie};
 use crate::outcome::{Answer, Course, Media, Method, Served, client_left, latency};
 use crate::recorder::ActivePlan;
 use crate::tally::Ended;
@@ -25,16 +26,19 @@ pub struct Shared {
     pub clock: Clock,
     /// The requests under watch.
     pub in_flight: RefCell<InFlight>,
+    /// Ids for users who have none.
+    pub issuer: Issuer,
 }
 
 impl Shared {
-    /// Without a plan, at a wall time in nanoseconds.
-    pub fn new(wall_ns: u64) -> Self {
+    /// Without a plan, at a wall time in nanoseconds, in the VM of this instance.
+    pub fn new(wall_ns: u64, instance: u64) -> Self {
         Self {
             plan: RefCell::new(None),
             edge: Cell::new(true),
             clock: Clock::starting_at(wall_ns),
             in_flight: RefCell::new(InFlight::default()),
+            issuer: Issuer::new(instance),
         }
     }
 }
@@ -44,6 +48,7 @@ impl Shared {
 pub struct Stream {
     shared: Rc<Shared>,
     pending: Option<Pending>,
+    set_cookie: Option<SetCookie>,
 }
 
 /// What was decided, until the request has ended: under the plan that decided it.
@@ -76,7 +81,7 @@ struct Assigned {
 impl Stream {
     /// A request of which nothing is known yet.
     pub fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, pending: None }
+        Self { shared, pending: None, set_cookie: None }
     }
 
     /// The request's headers are here: removes what is not the client's to say, decides, and writes the
@@ -100,11 +105,15 @@ impl Stream {
 
     fn decide(&mut self, host: &impl StreamHost, headers: &impl RequestHeaders) {
         let Some(plan) = self.shared.plan.borrow().as_ref().map(Rc::clone) else { return };
-        let Some(decision) = decide(plan.plan(), headers) else { return };
+        let Some(decision) = decide(plan.plan(), headers, &self.shared.issuer) else { return };
         edit(host, CANARY, decision.version);
         edit(host, CANARY_BY, decision.by);
         if decision.has_key {
             host.remove_request_header(CANARY_KEY);
+        }
+        if let Some(issued) = decision.issued {
+            host.set_request_header("cookie", &issued.request_cookies(headers));
+            self.set_cookie = Some(issued.set_cookie());
         }
         let Decision { canary, choice, .. } = decision;
         let state = match choice {
@@ -132,6 +141,11 @@ impl Stream {
     /// The answer's headers are here. What may go on for as long as it likes from now on is not watched
     /// any longer; an answer that hangs before its headers has been.
     pub fn answered(&mut self, host: &impl StreamHost) {
+        if let Some(cookie) = self.set_cookie.take()
+            && !host.response_header("set-cookie").is_some_and(|present| cookie.is_in(&present))
+        {
+            host.add_response_header("set-cookie", cookie.text());
+        }
         let Some(Pending { state: State::Assigned(assigned), .. }) = &mut self.pending else { return };
         let answer = read_answer(host);
         let mut at = None;
@@ -219,7 +233,7 @@ fn failed(host: &impl StreamHost, answer: Answer) -> bool {
 fn edit(host: &impl StreamHost, name: &str, edit: Edit<'_>) {
     match edit {
         Edit::Keep => {}
-        Edit::Set(value) => host.set_request_header(name, value),
+        Edit::Set(value) => host.set_request_header(name, value.as_bytes()),
         Edit::Remove => host.remove_request_header(name),
     }
 }

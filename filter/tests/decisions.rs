@@ -231,6 +231,85 @@ fn a_header_a_cookie_and_a_token_are_asked_in_the_order_given() {
     assert_eq!(headers(&request), (None, None));
 }
 
+/// A plan whose last unit is a cookie of the filter's own.
+const ISSUED: &str =
+    r#""units": [{"header": "x-user-id"}, {"issued_cookie": {"name": "serin-id", "max_age_s": 3600}}]"#;
+
+/// The id and the rest of the cookie that a request's response sets.
+fn issued(request: &Request) -> Option<(String, String)> {
+    let added = request.added.borrow();
+    assert!(added.len() <= 1, "{added:?}");
+    let (name, cookie) = added.first()?;
+    assert_eq!(name, "set-cookie");
+    let (id, rest) =
+        cookie.strip_prefix("serin-id=").and_then(|text| text.split_once("; ")).expect("a cookie");
+    Some((id.to_owned(), rest.to_owned()))
+}
+
+#[test]
+fn who_has_no_unit_is_given_one_and_keeps_its_version() {
+    let configuration = configuration(&plan_with(ISSUED).replace("3000", "5000"));
+    let proxy = Proxy::default();
+    let agent = proxy.agent(&configuration);
+    let mut versions = std::collections::BTreeMap::new();
+    for _ in 0..60 {
+        let first = Request::new(&[("cookie", "theme=dark")]);
+        first.run(&proxy, &agent);
+        let (id, rest) = issued(&first).expect("an id");
+        assert_eq!((id.len(), rest.as_str()), (32, "Max-Age=3600; Path=/; HttpOnly; SameSite=Lax"));
+        assert_eq!(first.header("cookie"), Some(format!("theme=dark; serin-id={id}")), "services see it too");
+        let next = Request::new(&[("cookie", &format!("serin-id={id}"))]);
+        next.run(&proxy, &agent);
+        assert_eq!(issued(&next), None, "it is set once");
+        assert_eq!(headers(&next), headers(&first));
+        *versions.entry(headers(&first)).or_insert(0) += 1;
+    }
+    assert_eq!(versions.keys().cloned().collect::<Vec<_>>(), [set("false"), set("true")]);
+    let known = Request::of(CANARY_USER);
+    known.run(&proxy, &agent);
+    assert_eq!(issued(&known), None, "who has a unit needs no cookie");
+}
+
+#[test]
+fn an_issued_id_is_evidence_from_the_first_request_on() {
+    let (_, report) = decided(&configuration(&plan_with(ISSUED)), Request::new(&[]));
+    let entry = only(report);
+    assert_eq!(entry.arms.stable.seen.len() + entry.arms.canary.seen.len(), 1);
+    assert_eq!(entry.unassigned, CanaryReport::default().unassigned);
+}
+
+#[test]
+fn an_issued_cookie_is_secure_where_the_request_came_over_tls() {
+    for (header, secure) in [
+        (("x-forwarded-proto", "https"), true),
+        ((":scheme", "https"), true),
+        (("x-forwarded-proto", "http"), false),
+    ] {
+        let (request, _) = decided(&configuration(&plan_with(ISSUED)), Request::new(&[header]));
+        assert_eq!(issued(&request).expect("an id").1.ends_with("; Secure"), secure, "{header:?}");
+    }
+}
+
+#[test]
+fn a_response_never_gets_two_cookies_of_one_name() {
+    let mut request = Request::new(&[]);
+    request.response.push(("set-cookie", "a=b, serin-id=; Max-Age=0".to_owned()));
+    let (request, _) = decided(&configuration(&plan_with(ISSUED)), request);
+    assert_eq!(issued(&request), None);
+}
+
+#[test]
+fn two_filters_in_a_row_agree_on_one_issued_id() {
+    let gateway = configuration(&plan_with(ISSUED));
+    let (request, _) = decided(&gateway, Request::new(&[]));
+    let sidecar = sidecar(&plan_with(ISSUED).replace("default/shop", "default/cart"));
+    let behind = Request { headers: request.headers.clone(), ..Request::new(&[]) };
+    let (behind, report) = decided(&sidecar, behind);
+    assert_eq!((issued(&request).is_some(), issued(&behind)), (true, None));
+    assert_eq!(behind.header("x-canary-by").as_deref(), Some("default/cart"));
+    assert_eq!(only(report).unassigned, CanaryReport::default().unassigned);
+}
+
 #[test]
 fn who_is_outside_of_the_segment_gets_stable_and_is_no_evidence() {
     let segment = r#""segment": {"attributes": {"country": {"header": "X-Country"}, "beta": {"query": "beta"}},
@@ -266,6 +345,11 @@ fn with_a_key_a_client_may_choose_and_no_service_sees_the_key() {
 fn a_plan_with_a_wrong_unit_segment_or_key_is_refused() {
     for (fields, expected) in [
         (r#""units": [{"cookie": "a b"}]"#, "canaries[0].units[0]: `a b` is no cookie name"),
+        (
+            r#""units": [{"issued_cookie": {"name": "id"}}, {"cookie": "uid"}]"#,
+            "canaries[0].units[0].issued_cookie: must be the last",
+        ),
+        (r#""units": [{"issued_cookie": {"name": "id", "max_age_s": 1}}]"#, "units[0]: a cookie of 1 s"),
         (r#""units": [{"jwt": {"header": "authorization", "claim": ""}}]"#, "units[0]: a claim has 1 to 256"),
         (
             r#""segment": {"attributes": {}, "rules": {"country": "US"}}"#,

@@ -1,7 +1,7 @@
 //! One release, checked: who is assigned, how its share grows, what it may not do, who routes it.
 
 use super::document::{
-    CanaryDocument, CanarySpec, DecisionsSpec, EnvoyRoutesSpec, LimitsSpec, RampSpec, Seconds,
+    CanaryDocument, CanarySpec, DecisionsSpec, EnvoyRoutesSpec, LimitsSpec, RampSpec, Seconds, UnitSpec,
 };
 use super::gates;
 use crate::gates::{Gate, When};
@@ -75,7 +75,8 @@ impl Canary {
         };
         plan::Plan::compile(document).map_err(|error| {
             let path = error.path.replace("canaries[0]", "spec").replace("path_prefix", "pathPrefix");
-            FieldError::new(path.replace("user_agents", "userAgents"), error.message)
+            let path = path.replace("user_agents", "userAgents").replace("issued_cookie", "issuedCookie");
+            FieldError::new(path, error.message)
         })?;
         Ok(canary)
     }
@@ -172,7 +173,7 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
         hosts,
         path_prefix: raw.path_prefix,
         salt: raw.salt,
-        units: raw.units,
+        units: raw.units.into_iter().map(UnitSpec::compile).collect(),
         manual: raw.manual,
         segment: raw.segment,
         exclude: Exclude { path_prefixes: raw.exclude.path_prefixes, user_agents: raw.exclude.user_agents },

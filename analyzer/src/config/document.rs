@@ -2,7 +2,8 @@
 
 use super::gates::GateSpec;
 use serde::Deserialize;
-use serin_contract::plan::{Manual, UnitSource};
+use serin_contract::attributes::Claim;
+use serin_contract::plan::{IssuedCookie, Manual, UnitSource};
 use serin_contract::segment::SegmentDocument;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -96,7 +97,7 @@ pub(super) struct CanarySpec {
     pub(super) router: RouterSpec,
     pub(super) salt: Option<String>,
     #[serde(default)]
-    pub(super) units: Vec<UnitSource>,
+    pub(super) units: Vec<UnitSpec>,
     #[serde(default)]
     pub(super) manual: Manual,
     #[serde(default)]
@@ -120,6 +121,40 @@ pub(super) struct CanarySpec {
 
 fn root() -> String {
     "/".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum UnitSpec {
+    Header(String),
+    Cookie(String),
+    Jwt(Claim),
+    IssuedCookie(IssuedCookieSpec),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct IssuedCookieSpec {
+    pub(super) name: String,
+    #[serde(default = "thirty_days")]
+    pub(super) max_age: Seconds,
+}
+
+fn thirty_days() -> Seconds {
+    Seconds(Duration::from_secs(30 * 86_400))
+}
+
+impl UnitSpec {
+    pub(super) fn compile(self) -> UnitSource {
+        match self {
+            Self::Header(name) => UnitSource::Header(name),
+            Self::Cookie(name) => UnitSource::Cookie(name),
+            Self::Jwt(claim) => UnitSource::Jwt(claim),
+            Self::IssuedCookie(IssuedCookieSpec { name, max_age }) => {
+                UnitSource::IssuedCookie(IssuedCookie { name, max_age_s: max_age.0.as_secs() })
+            }
+        }
+    }
 }
 
 #[derive(Deserialize)]

@@ -89,6 +89,16 @@ fn a_wrong_configuration_is_refused_with_the_fields_path_and_what_is_allowed() {
         ),
         (
             "units: [{header: X-User-Id}]",
+            "units: [{issuedCookie: {name: id}}, {cookie: uid}]",
+            "document 2: spec.units[0].issuedCookie: must be the last",
+        ),
+        (
+            "units: [{header: X-User-Id}]",
+            "units: [{issuedCookie: {name: id, maxAge: 10s}}]",
+            "document 2: spec.units[0]: a cookie of 10 s is not allowed: 60 s to 400 days",
+        ),
+        (
+            "units: [{header: X-User-Id}]",
             "gates: [{name: load, when: BeforeWeight, url: \"ftp://x\"}]",
             "document 2: spec.gates[0].url: `ftp://x` is not allowed: write http://HOST:PORT/PATH",
         ),

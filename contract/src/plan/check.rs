@@ -1,6 +1,6 @@
 //! What may stand in a plan: names, hosts, units, keys.
 
-use super::{CanaryDocument, CanaryPlan, Exclude, Manual, UnitSource};
+use super::{COOKIE_AGES_S, CanaryDocument, CanaryPlan, Exclude, IssuedCookie, Manual, UnitSource};
 use crate::attributes;
 use crate::hosts::without_port;
 use crate::parse::FieldError;
@@ -37,14 +37,7 @@ pub(super) fn canary(raw: CanaryDocument) -> Result<CanaryPlan, FieldError> {
     if raw.slow_edge_us == 0 {
         return Err(FieldError::new("slow_edge_us", "0 is not allowed: at least one microsecond"));
     }
-    let units = raw
-        .units
-        .into_iter()
-        .enumerate()
-        .map(|(index, source)| {
-            check_unit(source).map_err(|message| FieldError::new(format!("units[{index}]"), message))
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let units = check_units(raw.units)?;
     let exclude = Exclude {
         path_prefixes: raw.exclude.path_prefixes,
         user_agents: raw.exclude.user_agents.iter().map(|agent| agent.to_ascii_lowercase()).collect(),
@@ -119,10 +112,28 @@ fn check_manual(manual: &Manual) -> Result<(), FieldError> {
     }
 }
 
+fn check_units(units: Vec<UnitSource>) -> Result<Vec<UnitSource>, FieldError> {
+    let last = units.len().saturating_sub(1);
+    let checked = units.into_iter().enumerate().map(|(index, source)| {
+        let path = format!("units[{index}]");
+        if index < last && matches!(source, UnitSource::IssuedCookie(_)) {
+            let message = "must be the last: whoever comes so far is given one, so nothing after it is asked";
+            return Err(FieldError::new(format!("{path}.issued_cookie"), message));
+        }
+        check_unit(source).map_err(|message| FieldError::new(path, message))
+    });
+    checked.collect()
+}
+
 fn check_unit(source: UnitSource) -> Result<UnitSource, String> {
     match source {
         UnitSource::Header(name) => attributes::header_name(&name).map(UnitSource::Header),
         UnitSource::Cookie(name) => attributes::cookie_name(name).map(UnitSource::Cookie),
         UnitSource::Jwt(claim) => claim.checked().map(UnitSource::Jwt),
+        UnitSource::IssuedCookie(IssuedCookie { max_age_s, .. }) if !COOKIE_AGES_S.contains(&max_age_s) => {
+            Err(format!("a cookie of {max_age_s} s is not allowed: 60 s to 400 days"))
+        }
+        UnitSource::IssuedCookie(IssuedCookie { name, max_age_s }) => attributes::cookie_name(name)
+            .map(|name| UnitSource::IssuedCookie(IssuedCookie { name, max_age_s })),
     }
 }

@@ -87,6 +87,23 @@ pub enum UnitSource {
     Cookie(String),
     /// A claim of a JWT, whose genuineness the gateway sees to.
     Jwt(Claim),
+    /// A cookie that the filter itself gives to whoever has no other unit.
+    IssuedCookie(IssuedCookie),
+}
+
+/// A cookie with an id that the filter makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedCookie {
+    /// The cookie's name.
+    pub name: String,
+    /// How long a browser keeps it, in seconds.
+    #[serde(default = "thirty_days")]
+    pub max_age_s: u64,
+}
+
+fn thirty_days() -> u64 {
+    30 * 86_400
 }
 
 /// Whether a client may choose its version with `x-canary: true|false`.
@@ -135,6 +152,9 @@ pub struct Exclude {
     pub user_agents: Vec<String>,
 }
 
+/// How long an issued cookie may live, in seconds: a minute to the 400 days that browsers allow.
+pub const COOKIE_AGES_S: std::ops::RangeInclusive<u64> = 60..=400 * 86_400;
+
 /// How often filters may be asked to report.
 pub const REPORT_INTERVALS_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 
@@ -180,6 +200,14 @@ pub struct CanaryPlan {
 }
 
 impl CanaryPlan {
+    /// The cookie for who has no unit; none where the route's weights decide for them.
+    pub fn issued_cookie(&self) -> Option<&IssuedCookie> {
+        match self.units.last()? {
+            UnitSource::IssuedCookie(cookie) => Some(cookie),
+            UnitSource::Header(_) | UnitSource::Cookie(_) | UnitSource::Jwt(_) => None,
+        }
+    }
+
     /// Whose cluster this is; none when it belongs to neither version.
     pub fn served_by(&self, cluster: &[u8]) -> Option<Arm> {
         Arm::ALL
@@ -260,6 +288,7 @@ impl UnitSource {
             Self::Header(name) => request.get(name),
             Self::Cookie(name) => attributes::cookie(request, name).map(Cow::Owned),
             Self::Jwt(claim) => claim.read(request).map(|text| Cow::Owned(text.into_bytes())),
+            Self::IssuedCookie(cookie) => attributes::cookie(request, &cookie.name).map(Cow::Owned),
         };
         found.filter(|unit| !unit.is_empty())
     }

@@ -113,6 +113,7 @@ pub(crate) struct Request {
     pub(crate) cluster: Option<&'static str>,
     pub(crate) flags: u64,
     pub(crate) asked: RefCell<Vec<String>>,
+    pub(crate) added: RefCell<Vec<(String, String)>>,
 }
 
 impl StreamHost for Request {
@@ -127,15 +128,18 @@ impl StreamHost for Request {
         self.asked.borrow_mut().push("*".to_owned());
         self.headers.borrow().clone()
     }
-    fn set_request_header(&self, name: &str, value: &str) {
+    fn set_request_header(&self, name: &str, value: &[u8]) {
         self.remove_request_header(name);
-        self.headers.borrow_mut().push((name.to_owned(), value.as_bytes().to_vec()));
+        self.headers.borrow_mut().push((name.to_owned(), value.to_vec()));
     }
     fn remove_request_header(&self, name: &str) {
         self.headers.borrow_mut().retain(|(known, _)| known != name);
     }
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
         self.response.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone().into_bytes())
+    }
+    fn add_response_header(&self, name: &str, value: &str) {
+        self.added.borrow_mut().push((name.to_owned(), value.to_owned()));
     }
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
         self.trailers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone().into_bytes())
