@@ -18,7 +18,7 @@ struct Lean {
 
 impl Lean {
     fn of(number: u32, uncounted: bool) -> Self {
-        let status = if number % 2 == 0 { "500" } else { "200" };
+        let status = if number.is_multiple_of(2) { "500" } else { "200" };
         Self { user: format!("user{number}"), status, uncounted }
     }
 

@@ -32,6 +32,11 @@ pub struct EnvoyOptions {
     pub analyzer_port: u16,
     /// What the filter shows the analyzer.
     pub token: Option<String>,
+    /// Whether clients talk to it directly.
+    pub edge: bool,
+    /// Further replacements in the bootstrap: what stands there exactly once, and what comes instead, in which
+    /// `STABLE_PORT` and `CANARY_PORT` are the shops' ports.
+    pub edits: Vec<(String, String)>,
 }
 
 /// A running Envoy.
@@ -154,6 +159,7 @@ fn render(options: &EnvoyOptions, port: u16, admin_port: u16, filter: &Path) -> 
         Some(token) => format!(r#"{analyzer}, "token": "{token}""#),
         None => analyzer.to_owned(),
     };
+    let edge = r#""edge": true"#;
     let replacements = [
         ("id: gateway-0", format!("id: {}", options.node)),
         ("address: 0.0.0.0, port_value: 10000", format!("address: 127.0.0.1, port_value: {port}")),
@@ -165,14 +171,19 @@ fn render(options: &EnvoyOptions, port: u16, admin_port: u16, filter: &Path) -> 
         ("path: . }", format!("path: {} }}", routes_folder.display())),
         ("filename: serin_filter.wasm", format!("filename: {}", filter.display())),
         (analyzer, token),
+        (edge, format!(r#""edge": {}"#, options.edge)),
     ];
-    replace_all(&text, &replacements).with_context(|| template.display().to_string())
+    let text = replace_all(&text, &replacements).with_context(|| template.display().to_string())?;
+    let text = replace_all(&text, &options.edits).context("further edits of the bootstrap")?;
+    let ports = [("STABLE_PORT", options.stable_port), ("CANARY_PORT", options.canary_port)];
+    Ok(ports.into_iter().fold(text, |text, (name, port)| text.replace(name, &port.to_string())))
 }
 
 /// Every literal must be there exactly once, or the tests would run something else than what users run.
-fn replace_all(text: &str, replacements: &[(&str, String)]) -> Result<String> {
+fn replace_all(text: &str, replacements: &[(impl AsRef<str>, String)]) -> Result<String> {
     let mut text = text.to_owned();
     for (literal, value) in replacements {
+        let literal = literal.as_ref();
         let found = text.matches(literal).count();
         ensure!(found == 1, "`{literal}` stands in it {found} times instead of once");
         text = text.replace(literal, value);
@@ -180,14 +191,16 @@ fn replace_all(text: &str, replacements: &[(&str, String)]) -> Result<String> {
     Ok(text)
 }
 
-/// Copies envoy/routes.yaml, as it is, to where Envoy and the analyzer shall share it.
+/// Copies envoy/routes.yaml to where Envoy and the analyzer shall share it: as it is, but for edits as those
+/// of the bootstrap.
 ///
 /// # Errors
-/// When the folder cannot be written.
-pub fn copy_routes(to: &Path) -> Result<()> {
+/// When an edit does not fit, or the folder cannot be written.
+pub fn copy_routes(to: &Path, edits: &[(String, String)]) -> Result<()> {
     let template = artifacts::repository().join("envoy/routes.yaml");
-    std::fs::copy(&template, to).with_context(|| format!("{} to {}", template.display(), to.display()))?;
-    Ok(())
+    let text = std::fs::read_to_string(&template).with_context(|| template.display().to_string())?;
+    let text = replace_all(&text, edits).context("edits of the routes")?;
+    std::fs::write(to, text).with_context(|| to.display().to_string())
 }
 
 #[cfg(test)]
@@ -204,6 +217,8 @@ mod tests {
             canary_port: 12_002,
             analyzer_port: 12_003,
             token: token.map(str::to_owned),
+            edge: true,
+            edits: vec![],
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod analyzer;
 pub mod artifacts;
 pub mod envoy;
+pub mod half;
 pub mod http;
 pub mod load;
 pub mod ports;

@@ -1,13 +1,15 @@
 //! A small shop, one instance for each version: real HTTP on a loopback port, faults that can be turned
 //! on while it runs, and an exact record of what it did.
 
+mod answers;
+
 use crate::ports::loopback;
 use crate::random;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri};
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::Response;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -187,9 +189,7 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap)
     let extra = if uri.path() == "/slow" { SLOW_PATH } else { Duration::ZERO };
     tokio::time::sleep(fate.latency + extra).await;
     shared.answered(&fate);
-    let canary = headers.get("x-canary").and_then(|value| value.to_str().ok());
-    let body = serde_json::json!({ "version": &*fate.version, "path": uri.path(), "x-canary": canary });
-    (fate.status, [("x-shop-version", fate.version.to_string())], Json(body)).into_response()
+    answers::answer(fate.status, &fate.version, &uri, &headers)
 }
 
 #[cfg(test)]
@@ -221,7 +221,7 @@ mod tests {
         shop.become_version("v2");
         let answer = Client::default().get(shop.address(), "/", &[("x-canary", "true")]).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);
-        assert_eq!(answer.text(), r#"{"path":"/","version":"v2","x-canary":"true"}"#);
+        assert_eq!(answer.text(), r#"{"cookie":null,"path":"/","version":"v2","x-canary":"true"}"#);
         assert_eq!(shop.served("v1").requests, 0);
         assert_eq!(shop.served("v2").requests, 1);
     }

@@ -21,11 +21,24 @@ pub struct WorldOptions {
     pub canary: CanaryConfig,
     /// What filters must show the analyzer.
     pub token: Option<String>,
+    /// Replacements in the bootstrap: what stands there exactly once, and what comes instead.
+    pub bootstrap: Vec<(String, String)>,
+    /// The same in the route file.
+    pub routes: Vec<(String, String)>,
+    /// Further documents of the analyzer's configuration. `ROUTES` stands for the route file's path.
+    pub documents: Vec<String>,
 }
 
 impl Default for WorldOptions {
     fn default() -> Self {
-        Self { envoys: vec![1], canary: CanaryConfig::default(), token: None }
+        Self {
+            envoys: vec![1],
+            canary: CanaryConfig::default(),
+            token: None,
+            bootstrap: vec![],
+            routes: vec![],
+            documents: vec![],
+        }
     }
 }
 
@@ -55,7 +68,7 @@ impl World {
         let at = folder.path();
         let routes = at.join("routes/routes.yaml");
         std::fs::create_dir(at.join("routes"))?;
-        copy_routes(&routes)?;
+        copy_routes(&routes, &options.routes)?;
         let report_token_file = match &options.token {
             Some(token) => {
                 let file = at.join("report-token");
@@ -73,6 +86,7 @@ impl World {
             report_token_file,
             routes: routes.clone(),
             canary: options.canary,
+            documents: options.documents,
         };
         let analyzer = Analyzer::start(config, at).await?;
         let template = EnvoyOptions {
@@ -84,6 +98,8 @@ impl World {
             canary_port: canary.address().port(),
             analyzer_port: analyzer.api().address().port(),
             token: options.token,
+            edge: true,
+            edits: options.bootstrap,
         };
         let mut world =
             Self { envoys: Vec::new(), analyzer, stable, canary, routes, options: template, folder };
@@ -100,7 +116,16 @@ impl World {
     /// When it does not start.
     pub async fn add_envoy(&mut self, workers: u32) -> Result<()> {
         let node = format!("gateway-{}", self.envoys.len());
-        let options = EnvoyOptions { node, workers, ..self.options.clone() };
+        self.add_envoy_as(|options| *options = EnvoyOptions { node, workers, ..options.clone() }).await
+    }
+
+    /// One more Envoy that is in something unlike the others.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn add_envoy_as(&mut self, change: impl FnOnce(&mut EnvoyOptions)) -> Result<()> {
+        let mut options = self.options.clone();
+        change(&mut options);
         self.envoys.push(Envoy::start(&options).await?);
         Ok(())
     }

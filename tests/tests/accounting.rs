@@ -59,7 +59,7 @@ async fn assert_totals_are_exact(world: &World, record: &Record) -> Status {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_envoys_with_four_workers_are_counted_exactly() {
     let (world, options) =
-        busy_world(WorldOptions { envoys: vec![2, 2], canary: steady(), token: None }).await;
+        busy_world(WorldOptions { envoys: vec![2, 2], canary: steady(), ..WorldOptions::default() }).await;
     let load = Load::start(LoadOptions { time: Duration::from_secs(25), ..options }).unwrap();
     let record = load.finish().await.unwrap();
     let status = assert_totals_are_exact(&world, &record).await;
@@ -81,7 +81,8 @@ async fn two_envoys_with_four_workers_are_counted_exactly() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_analyzer_that_was_away_for_twenty_seconds_misses_nothing() {
     let canary = CanaryConfig { promotion_interval: "5m".to_owned(), ..steady() };
-    let (mut world, options) = busy_world(WorldOptions { envoys: vec![2], canary, token: None }).await;
+    let (mut world, options) =
+        busy_world(WorldOptions { envoys: vec![2], canary, ..WorldOptions::default() }).await;
     let load = Load::start(options).unwrap();
     world.until("the first step", 30, |status| status.totals.canary.requests > 20).await.unwrap();
     world.analyzer.terminate().unwrap();
@@ -138,7 +139,7 @@ async fn a_killed_envoy_costs_at_most_what_it_had_not_had_acknowledged() {
 
 async fn a_killed_envoy() -> Result<()> {
     let (mut world, options) =
-        busy_world(WorldOptions { envoys: vec![2, 2], canary: steady(), token: None }).await;
+        busy_world(WorldOptions { envoys: vec![2, 2], canary: steady(), ..WorldOptions::default() }).await;
     let rate = options.rate;
     let load = Load::start(options)?;
     world.until("the second step", 60, |status| status.weight == 25.0).await?;

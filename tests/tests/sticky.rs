@@ -68,7 +68,7 @@ async fn ramp_places_users_as_python_does(salt: Option<&str>, envoys: Vec<u32>) 
     };
     let buckets = python_buckets(&canary.effective_salt());
     let one_filter = envoys == [1];
-    let world = World::start(WorldOptions { envoys, canary, token: None }).await?;
+    let world = World::start(WorldOptions { envoys, canary, ..WorldOptions::default() }).await?;
     let api = world.analyzer.api();
     let targets = world.targets();
     let mut options = world.load();

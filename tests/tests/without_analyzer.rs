@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 async fn without_a_plan_the_routes_weights_decide_and_a_renamed_route_file_is_followed() {
     let folder = tempfile::tempdir().unwrap();
     let routes = folder.path().join("routes.yaml");
-    copy_routes(&routes).unwrap();
+    copy_routes(&routes, &[]).unwrap();
     let stable = Shop::start(ports::free().unwrap(), "v1").await.unwrap();
     let canary = Shop::start(ports::free().unwrap(), "v2").await.unwrap();
     let envoy = Envoy::start(&EnvoyOptions {
@@ -22,6 +22,8 @@ async fn without_a_plan_the_routes_weights_decide_and_a_renamed_route_file_is_fo
         canary_port: canary.address().port(),
         analyzer_port: ports::free().unwrap(),
         token: None,
+        edge: true,
+        edits: vec![],
     })
     .await
     .unwrap();

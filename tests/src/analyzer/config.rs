@@ -16,6 +16,8 @@ pub struct AnalyzerConfig {
     pub routes: PathBuf,
     /// The release.
     pub canary: CanaryConfig,
+    /// Further documents. `ROUTES` stands for the route file's path.
+    pub documents: Vec<String>,
 }
 
 /// The canary's own settings. What is none here is the program's default.
@@ -126,6 +128,9 @@ impl AnalyzerConfig {
         }
         if !canary.limits.is_empty() {
             line(format!("  limits: {{ {} }}", canary.limits.join(", ")));
+        }
+        for document in &self.documents {
+            line(format!("---\n{}", document.replace("ROUTES", &self.routes.display().to_string())));
         }
         text
     }

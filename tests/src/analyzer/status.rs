@@ -22,6 +22,8 @@ pub struct Status {
     pub canary_version: String,
     /// What the judge said last.
     pub verdict: Option<Verdict>,
+    /// The numbers that the judge looks at.
+    pub summary: serde_json::Value,
     /// What was counted in this rollout.
     pub totals: Totals,
     /// What happened, oldest first.
