@@ -1,6 +1,7 @@
 //! Writing a weight where the proxies read it.
 
 mod envoy_routes;
+pub mod virtual_service;
 
 use crate::config::EnvoyRoutes;
 use serin_contract::Share;
