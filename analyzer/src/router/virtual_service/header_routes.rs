@@ -21,7 +21,7 @@ pub enum HeaderRoutes {
     Untouched,
     /// A pair for each weighted route.
     Managed,
-    /// The same with `"true"` on stable too, where a pair stands there; nothing is added elsewhere.
+    /// The same with `"true"` on stable too; nothing where no managed route stands.
     Direct,
     /// None.
     Removed,
@@ -84,9 +84,7 @@ fn copies(ground: &Ground<'_>, true_arm: Arm) -> Vec<Copy> {
     let mut names = HashSet::new();
     // Never above the copies of an earlier weighted route, which comes first for the same requests.
     let mut lowest = [0; PINS.len()];
-    for (ordinal, weighted) in
-        (1..).zip(routes::weighted(ground.routes, ground.subsets, ground.namespace))
-    {
+    for (ordinal, weighted) in (1..).zip(routes::weighted(ground.routes, ground.subsets, ground.namespace)) {
         let base = base_name(&weighted, ordinal, &mut names);
         for ((value, named), lowest) in PINS.into_iter().zip(&mut lowest) {
             let pin = if value == headers::TRUE { true_arm } else { named };

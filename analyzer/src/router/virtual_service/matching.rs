@@ -68,8 +68,11 @@ pub(super) fn with_header(route: &Value, value: &str) -> Option<Vec<Value>> {
     if alternatives.is_empty() {
         return Some(vec![json!({ "headers": { CANARY: { "exact": value } } })]);
     }
-    let narrowed: Vec<Value> =
-        alternatives.iter().filter(|alternative| admits(alternative, value)).map(|a| narrow(a, value)).collect();
+    let narrowed: Vec<Value> = alternatives
+        .iter()
+        .filter(|alternative| admits(alternative, value))
+        .map(|a| narrow(a, value))
+        .collect();
     (!narrowed.is_empty()).then_some(narrowed)
 }
 

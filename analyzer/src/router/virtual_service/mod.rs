@@ -66,7 +66,9 @@ pub enum Problem {
         canary: String,
     },
     /// The object did not come from the API server, and a patch of it would be blind.
-    #[error("VirtualService {name}: there is no metadata.resourceVersion: patch only what the API server gave")]
+    #[error(
+        "VirtualService {name}: there is no metadata.resourceVersion: patch only what the API server gave"
+    )]
     NoVersion {
         /// The VirtualService.
         name: String,

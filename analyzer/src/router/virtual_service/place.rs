@@ -43,9 +43,11 @@ impl Ground<'_> {
     }
 
     fn is_shadowed(&self, index: usize, value: &str, host: &str) -> bool {
-        self.routes.iter().enumerate().take(index).any(|(above, route)| {
-            self.steps_aside(above, route, host) && matching::takes_all(route, value)
-        })
+        self.routes
+            .iter()
+            .enumerate()
+            .take(index)
+            .any(|(above, route)| self.steps_aside(above, route, host) && matching::takes_all(route, value))
     }
 
     fn goes_only_to(&self, route: &Value, host: &str) -> bool {
