@@ -1,6 +1,6 @@
-//! The weights of one share. Istio asks for weights of at least 0 with a sum above 0 (validation since
-//! 1.13: "total destination weight = 0" is the only refusal of a sum) and leaves destinations of weight 0
-//! out, so that the numbers are proportions of whatever they sum up to.
+//! The weights of one share. They need not sum up to 100: Istio's validation refuses negative weights and,
+//! where there are several destinations, a sum of 0 ("total destination weight = 0"), nothing else. Pilot
+//! leaves destinations of weight 0 out, and Envoy takes the rest as proportions of their sum.
 
 use super::patch::Patch;
 use super::routes::{Entry, Weighted};

@@ -8,11 +8,10 @@ use serin_contract::Arm;
 use std::collections::BTreeSet;
 
 /// Caps of a connection pool, each per proxy: where they stand, and their field's path.
-const CAPS: [(&str, &str); 4] = [
+const CAPS: [(&str, &str); 3] = [
     ("/connectionPool/tcp/maxConnections", "connectionPool.tcp.maxConnections"),
     ("/connectionPool/http/http1MaxPendingRequests", "connectionPool.http.http1MaxPendingRequests"),
     ("/connectionPool/http/http2MaxRequests", "connectionPool.http.http2MaxRequests"),
-    ("/connectionPool/http/maxRetries", "connectionPool.http.maxRetries"),
 ];
 
 /// A subset, and where it stands.
@@ -130,7 +129,7 @@ fn overflow(
     let names = Arm::ALL.map(|arm| examined.subsets.get(arm));
     let message = format!(
         "is {limit} for subset {}, and {stable_says} for {}: the ramp's last share of {} would overflow it, \
-         and Envoy would answer 503: {advice}",
+         and its requests would wait or fail: {advice}",
         names[1], names[0], examined.last
     );
     let (place, field) = if own_pool(canary).is_some() {
