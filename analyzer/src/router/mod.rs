@@ -19,6 +19,12 @@ impl RouterError {
     }
 }
 
+impl From<virtual_service::Problem> for RouterError {
+    fn from(problem: virtual_service::Problem) -> Self {
+        Self(problem.to_string())
+    }
+}
+
 /// The canary's share that the route file asks for now.
 ///
 /// # Errors

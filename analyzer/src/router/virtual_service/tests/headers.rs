@@ -31,32 +31,25 @@ fn find<'a>(object: &'a Value, name: &str) -> &'a Value {
 #[test]
 fn each_weighted_route_gets_a_copy_for_true_and_one_for_false() {
     let after = managed(&shop());
-    assert_eq!(
-        names(&after),
-        [
-            "legal",
-            "serin-canary-checkout",
-            "serin-stable-checkout",
-            "serin-canary-search",
-            "serin-stable-search",
-            "beta",
-            "",
-            "checkout",
-            "admin",
-            "search",
-            "",
-            "serin-canary-3",
-            "serin-stable-3",
-            "canary",
-        ]
-        .map(|name| if name.is_empty() { String::new() } else { name.to_owned() })
-        .map(|name| name)
-        .to_vec()
-        .into_iter()
-        .enumerate()
-        .map(|(index, name)| if index == 10 { "v1".to_owned() } else { name })
-        .collect::<Vec<_>>()
-    );
+    // The last copy for "false" stands below /blog, which would lose requests to it; those with "true" the
+    // user's own route takes from /blog anyway.
+    let expected = [
+        "legal",
+        "serin-canary-checkout",
+        "serin-stable-checkout",
+        "serin-canary-search",
+        "serin-stable-search",
+        "serin-canary-3",
+        "beta",
+        "",
+        "checkout",
+        "admin",
+        "search",
+        "v1",
+        "serin-stable-3",
+        "canary",
+    ];
+    assert_eq!(names(&after), expected);
 }
 
 #[test]
@@ -97,7 +90,8 @@ fn a_route_without_matches_gets_one_alternative_with_only_the_header() {
 
 #[test]
 fn managed_routes_stand_above_the_users_own() {
-    let object = service(json!([user_route("false", "stable"), user_route("true", "canary"), weighted_route(100, 0)]));
+    let object =
+        service(json!([user_route("false", "stable"), user_route("true", "canary"), weighted_route(100, 0)]));
     let expected = ["serin-canary-1", "serin-stable-1", "by-hand-false", "by-hand-true", "stable"];
     assert_eq!(names(&managed(&object)), expected);
 }
@@ -110,12 +104,20 @@ fn managed_routes_take_no_request_from_a_route_to_something_else() {
         other("static", "/static"),
         weighted_route(100, 0),
     ]));
-    let expected =
-        ["serin-canary-api", "serin-stable-api", "api", "static", "serin-canary-2", "serin-stable-2", "stable"];
+    let expected = [
+        "serin-canary-api",
+        "serin-stable-api",
+        "api",
+        "static",
+        "serin-canary-2",
+        "serin-stable-2",
+        "stable",
+    ];
     assert_eq!(names(&managed(&object)), expected);
     // Paths that cannot meet are no hindrance, and neither is a route that gets no such request anyway:
     // here the user's own route takes every "true".
-    let object = service(json!([user_route("true", "canary"), other("static", "/static"), weighted_route(1, 0)]));
+    let object =
+        service(json!([user_route("true", "canary"), other("static", "/static"), weighted_route(1, 0)]));
     let expected = ["serin-canary-1", "by-hand-true", "static", "serin-stable-1", "stable"];
     assert_eq!(names(&managed(&object)), expected);
     let object = service(json!([
@@ -177,7 +179,9 @@ fn missing_moved_and_stale_copies_are_set_right() {
     assert_eq!(list.len(), 6);
     // Each one missing; two swapped; one at the end; a stale one of a route that is gone.
     let mut broken: Vec<Vec<Value>> = (0..4)
-        .map(|gone| list.iter().enumerate().filter(|(index, _)| *index != gone).map(|(_, r)| r.clone()).collect())
+        .map(|gone| {
+            list.iter().enumerate().filter(|(index, _)| *index != gone).map(|(_, r)| r.clone()).collect()
+        })
         .collect();
     let mut swapped = list.clone();
     swapped.swap(0, 3);
@@ -232,7 +236,7 @@ fn the_direct_rollback_leads_the_true_routes_to_stable() {
     let object = with_share(&managed(&shop()), 25.0);
     let patch = roll_back_directly(&object, &subsets()).expect("weighted");
     let after = applied(&object, patch);
-    assert_eq!(weights(&after, 7), [Some(100), Some(0)]);
+    assert_eq!(observe(&after, &subsets()).expect("weighted").agreed(), Some(Share::NONE));
     let copy = find(&after, "serin-canary-checkout");
     assert_eq!(copy["route"], find(&after, "serin-stable-checkout")["route"]);
     assert_eq!(copy["match"][0]["headers"]["x-canary"]["exact"], "true");
@@ -301,9 +305,8 @@ fn another_canarys_managed_routes_are_not_ours() {
     let plain = service(json!([blog, weighted_route(100, 0)]));
     let both = applied(&plain, manage(&plain, &theirs).expect("weighted"));
     let both = managed(&both);
-    let expected = [
-        "serin-canary-blog", "serin-stable-blog", "blog", "serin-canary-1", "serin-stable-1", "stable",
-    ];
+    let expected =
+        ["serin-canary-blog", "serin-stable-blog", "blog", "serin-canary-1", "serin-stable-1", "stable"];
     assert_eq!(names(&both), expected);
     assert_eq!(manage(&both, &theirs), Ok(None));
     assert_eq!(manage(&both, &subsets()), Ok(None));
