@@ -46,8 +46,9 @@ fn findings(object: &Value, rules: Option<&[Value]>, managed: bool) -> Vec<Findi
 
 /// The one finding about routes that nobody manages.
 fn only(routes: Value, managed: bool) -> Finding {
-    let found = findings(&service(routes.clone()), Some(&[rule()]), managed);
-    assert_eq!(found.len(), 1, "{routes}: {found:?}");
+    let object = service(routes);
+    let found = findings(&object, Some(&[rule()]), managed);
+    assert_eq!(found.len(), 1, "{object}: {found:?}");
     found[0].clone()
 }
 

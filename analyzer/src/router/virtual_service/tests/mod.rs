@@ -47,14 +47,18 @@ fn restored(object: &Value) -> Value {
 
 /// A VirtualService `market/shop` with these http routes.
 fn service(routes: Value) -> Value {
-    json!({
+    let mut object = json!({
         "metadata": { "name": "shop", "namespace": "market", "resourceVersion": "1" },
-        "spec": { "hosts": ["shop"], "http": routes },
-    })
+        "spec": { "hosts": ["shop"] },
+    });
+    object["spec"]["http"] = routes;
+    object
 }
 
 fn to(subset: &str, weight: Value) -> Value {
-    json!({ "destination": { "host": "shop", "subset": subset }, "weight": weight })
+    let mut entry = json!({ "destination": { "host": "shop", "subset": subset } });
+    entry["weight"] = weight;
+    entry
 }
 
 fn weighted_route(stable: i64, canary: i64) -> Value {
