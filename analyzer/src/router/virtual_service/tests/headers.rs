@@ -323,3 +323,25 @@ fn copies_follow_a_subset_that_was_renamed() {
     assert_eq!(names(&after), ["serin-canary-1", "serin-stable-1", "stable"]);
     assert_eq!(find(&after, "serin-canary-1")["route"][0]["destination"]["subset"], "v2");
 }
+
+#[test]
+fn copies_stand_in_the_order_of_their_weighted_routes() {
+    // The second could climb over /ab, the first could not; above it, its copies would take POST /a/x.
+    let mut beta = user_route("true", "canary");
+    beta["match"][0]["uri"] = json!({ "prefix": "/ab/beta" });
+    let mut first = named(weighted_route(1, 0), "post", "/a");
+    first["match"][0]["method"] = json!({ "exact": "POST" });
+    let second = named(weighted_route(1, 0), "x", "/a/x");
+    let after = managed(&service(json!([beta, other("ab", "/ab"), first, second])));
+    let expected = [
+        "by-hand-true",
+        "ab",
+        "serin-canary-post",
+        "serin-stable-post",
+        "serin-canary-x",
+        "serin-stable-x",
+        "post",
+        "x",
+    ];
+    assert_eq!(names(&after), expected);
+}
