@@ -1,6 +1,7 @@
 //! Writing a weight where the proxies read it.
 
 mod envoy_routes;
+pub mod virtual_service;
 
 use crate::config::EnvoyRoutes;
 use serin_contract::Share;
@@ -15,6 +16,12 @@ impl RouterError {
     /// A write that ended without an answer.
     pub fn failed(problem: &str) -> Self {
         Self(problem.to_owned())
+    }
+}
+
+impl From<virtual_service::Problem> for RouterError {
+    fn from(problem: virtual_service::Problem) -> Self {
+        Self(problem.to_string())
     }
 }
 
