@@ -37,6 +37,8 @@ pub struct LoadOptions {
     pub cut: f64,
     /// The part of the requests with `x-canary: true` or `false` set by hand, half each, `0.0..=1.0`.
     pub manual: f64,
+    /// Users whose requests say `x-beta: yes`.
+    pub beta: Option<fn(u32) -> bool>,
     /// It ends by itself after this time ...
     pub time: Duration,
     /// ... or after this many requests.
@@ -56,6 +58,7 @@ impl LoadOptions {
             in_flight: 2000,
             cut: 0.0,
             manual: 0.0,
+            beta: None,
             time: Duration::from_secs(120),
             requests: u64::MAX,
             seed: 1,
@@ -155,6 +158,7 @@ struct Planned {
     target: SocketAddr,
     who: Who,
     manual: Option<bool>,
+    beta: bool,
     cut: bool,
     buys: bool,
 }
@@ -171,6 +175,7 @@ impl Planned {
             target: options.targets[turn],
             who: if draw(3) < options.anonymous { Who::Anonymous } else { Who::User(user) },
             manual: (manual < options.manual).then_some(manual < options.manual / 2.0),
+            beta: options.beta.is_some_and(|beta| beta(user)),
             cut: draw(4) < options.cut,
             buys: draw(5) < 0.1,
         }
@@ -184,6 +189,9 @@ impl Planned {
         }
         if let Some(manual) = self.manual {
             headers.push(("x-canary", if manual { "true" } else { "false" }));
+        }
+        if self.beta {
+            headers.push(("x-beta", "yes"));
         }
         let (method, path) = match (self.cut, self.buys) {
             (true, _) => (Method::GET, "/slow"),
