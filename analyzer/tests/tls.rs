@@ -131,3 +131,32 @@ fn tokens_come_from_the_environment_too_several_at_once() {
     assert_eq!(act(&tokens), 401, "both together are neither");
     assert_eq!(act(""), 401);
 }
+
+#[test]
+fn a_gate_on_https_is_asked_only_with_a_certificate_that_is_trusted() {
+    // The gate is another analyzer: it answers any POST there with 405.
+    let (gate_folder, gate_address) = folder(TLS);
+    let known = authority(gate_folder.path(), "known");
+    issue(gate_folder.path(), &known);
+    let gate = Running::spawn(gate_folder.path(), gate_address, &[]);
+    gate.until("the gate answers", || trusts(&gate, gate_folder.path(), "known"));
+    let trusted = gate_folder.path().join("known.crt").display().to_string();
+
+    for (environment, said) in
+        [(vec![("SSL_CERT_FILE", trusted.as_str())], "answered 405"), (vec![], "cannot be reached: ")]
+    {
+        let (folder, address) = folder("");
+        let url = format!("https://{gate_address}/healthz");
+        let gates = format!("  gates: [{{name: load, when: BeforeRollout, url: '{url}'}}]\n  ramp:");
+        common::edit(folder.path(), "  ramp:", &gates);
+        let running = Running::spawn(folder.path(), address, &environment);
+        running.until("the filter has reported", || {
+            let report = r#"{"instance":"00000000000000aa","sequence":1,"plan_revision":0,"node":"n","interval_ms":500,"canaries":[]}"#;
+            running.call("POST", "/v1/report", "", report).is_some_and(|(code, _)| code == 200)
+        });
+        running.until(said, || {
+            let canary = running.call("GET", "/v1/canaries/default/shop", "", "");
+            canary.is_some_and(|(_, body)| body.contains(&format!("gate load {said}")))
+        });
+    }
+}

@@ -39,9 +39,15 @@ pub(super) fn compile(raw: Vec<GateSpec>) -> Result<Vec<Gate>, FieldError> {
             return at("retries", format!("{} is not allowed: 0 to 10", gate.retries));
         }
         let url = match gate.url.parse::<hyper::Uri>() {
-            Ok(url) if url.scheme_str() == Some("http") && url.host().is_some() => url,
+            Ok(url) if matches!(url.scheme_str(), Some("http" | "https")) && url.host().is_some() => url,
             Ok(_) | Err(_) => {
-                return at("url", format!("`{}` is not allowed: write http://HOST:PORT/PATH", gate.url));
+                return at(
+                    "url",
+                    format!(
+                        "`{}` is not allowed: write http://HOST:PORT/PATH or https://HOST:PORT/PATH",
+                        gate.url
+                    ),
+                );
             }
         };
         let (when, on_failure) = (gate.when, gate.on_failure);

@@ -100,7 +100,7 @@ fn a_wrong_configuration_is_refused_with_the_fields_path_and_what_is_allowed() {
         (
             "units: [{header: X-User-Id}]",
             "gates: [{name: load, when: BeforeWeight, url: \"ftp://x\"}]",
-            "document 2: spec.gates[0].url: `ftp://x` is not allowed: write http://HOST:PORT/PATH",
+            "document 2: spec.gates[0].url: `ftp://x` is not allowed: write http://HOST:PORT/PATH or https",
         ),
         ("v1alpha1\nkind: Serin", "v1\nkind: Serin", "document 1: apiVersion"),
     ];
