@@ -68,9 +68,12 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
     let (store, module) = open(&server)?;
     let metrics = Metrics::new().map_err(|error| Failure::Failed(error.to_string()))?;
     let metrics = Arc::new(metrics);
-    let listener = TcpListener::bind(server.listen)
-        .await
-        .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", server.listen)))?;
+    let listener = TcpListener::bind(server.listen).await.map_err(|error| {
+        Failure::Failed(format!(
+            "cannot listen on {}: {error}; end what has that port or change spec.listen",
+            server.listen
+        ))
+    })?;
     let mut stop =
         Stop::new().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
     let hangup = signal(SignalKind::hangup())
@@ -107,10 +110,16 @@ fn certificate(server: &Server) -> Result<Option<Certificate>, Failure> {
 }
 
 fn open(server: &Server) -> Result<(Redb, Module), Failure> {
-    let store = Redb::open(&server.redb)
-        .map_err(|error| Failure::Failed(format!("{}: {error}", server.redb.display())))?;
-    let module = Module::load(server.wasm.as_deref())
-        .map_err(|error| Failure::Failed(format!("the wasm module cannot be read: {error}")))?;
+    let store = Redb::open(&server.redb).map_err(|error| {
+        let file = server.redb.display();
+        Failure::Failed(format!(
+            "{file}: {error}; spec.store.redb must be a file of this version that no other serin has open, in a \
+             folder that this user may write"
+        ))
+    })?;
+    let module = Module::load(server.wasm.as_deref()).map_err(|error| {
+        Failure::Failed(format!("the wasm module cannot be read: {error}; name a file in spec.wasm"))
+    })?;
     Ok((store, module))
 }
 
