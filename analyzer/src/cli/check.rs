@@ -23,7 +23,7 @@ impl Check {
             match Configuration::load(file) {
                 Ok(configuration) => {
                     problems.extend(
-                        configuration.canaries.iter().flat_map(|canary| router::problems(&canary.routes)),
+                        configuration.canaries.iter().flat_map(|canary| router::problems(&canary.router)),
                     );
                 }
                 Err(error) => problems.push(error.to_string()),

@@ -4,6 +4,7 @@ mod act;
 mod assign;
 mod check;
 mod client;
+mod crd;
 mod filter;
 mod pages;
 mod serve;
@@ -41,6 +42,8 @@ enum Command {
     Rollback(act::Act),
     /// Write the filter's wasm module to standard output
     Filter,
+    /// Write the Kubernetes kinds' definitions to standard output, as YAML
+    Crd,
     /// Write a shell's completions to standard output
     Completions(pages::Completions),
     /// Write the manual page to standard output, or one for each command to a folder
@@ -77,6 +80,7 @@ impl Arguments {
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),
             Command::Rollback(act) => act.run(crate::engine::Deed::Rollback),
             Command::Filter => filter::run(),
+            Command::Crd => crd::run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
         };

@@ -4,10 +4,12 @@
 mod canary;
 mod document;
 mod gates;
+mod router;
 mod server;
 mod token;
 
-pub use canary::{Canary, CanaryId, EnvoyRoutes, Moment};
+pub use canary::{Canary, CanaryId, Moment};
+pub use router::{Deployments, EnvoyRoutes, Promotion, Router, VirtualService};
 pub use server::Server;
 pub use token::Token;
 
@@ -76,7 +78,7 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
             }
             "Canary" => {
                 let raw: CanaryDocument = read(document).map_err(at)?;
-                let canary = Canary::compile(raw, base).map_err(at)?;
+                let canary = Canary::read(raw, base).and_then(stand_alone).map_err(at)?;
                 if canaries.iter().any(|known| known.id == canary.id) {
                     return Err(at(FieldError::new(
                         "metadata.name",
@@ -107,16 +109,34 @@ fn check_together(canaries: &[Canary]) -> Result<(), Problem> {
     Plan::compile(plan)
         .map_err(|error| Problem::Whole(format!("the canaries do not fit together: {error}")))?;
     for (index, canary) in canaries.iter().enumerate() {
-        if let Some(other) = canaries[..index].iter().find(|other| other.routes == canary.routes) {
+        if let Some(other) = canaries[..index].iter().find(|other| same_weights(other, canary)) {
             return Err(Problem::Whole(format!(
-                "{} and {} write the same weights in {}: give each its own clusters",
-                other.id,
-                canary.id,
-                canary.routes.path.display()
+                "{} and {} write the same weights: give each its own clusters or subsets",
+                other.id, canary.id,
             )));
         }
     }
     Ok(())
+}
+
+/// Two that would overwrite each other.
+fn same_weights(one: &Canary, other: &Canary) -> bool {
+    let one_place = match one.router {
+        Router::EnvoyRoutes(_) => true,
+        Router::VirtualService(_) => one.id.namespace == other.id.namespace,
+    };
+    one_place && one.router == other.router
+}
+
+/// What a file can ask for and only the cluster can give.
+fn stand_alone(canary: Canary) -> Result<Canary, FieldError> {
+    match canary.router {
+        Router::EnvoyRoutes(_) => Ok(canary),
+        Router::VirtualService(_) => Err(FieldError::new(
+            "spec.router.virtualService",
+            "needs `serin serve --kubernetes`: with a configuration file only envoyRoutes is allowed",
+        )),
+    }
 }
 
 fn read<T: serde::de::DeserializeOwned>(document: &serde_json::Value) -> Result<T, FieldError> {
