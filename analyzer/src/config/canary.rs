@@ -110,6 +110,11 @@ impl Canary {
         }
     }
 
+    /// The hosts whose requests are assigned, in all forms of a service's name.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
     /// The plan of a release that nobody is in yet.
     pub(super) fn idle_plan(&self) -> CanaryPlanDocument {
         self.plan(&Moment {
