@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod gates;
+pub mod kinds;
 pub mod metrics;
 pub mod module;
 pub mod router;

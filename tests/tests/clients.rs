@@ -50,9 +50,8 @@ async fn who_is_outside_of_the_segment_stays_on_stable() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_canary_that_asks_for_a_key_is_chosen_with_it_alone() {
     // printf 'open sesame' | sha256sum
-    let manual =
-        "manual: {WithKey: {sha256: [41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb]}}";
-    let world = Half::with("{ header: x-user-id }", &[manual]).await.unwrap();
+    let keys = "manualKeys: {sha256: [41ef4bb0b23661e66301aac36066912dac037827b4ae63a7b1165a5aa93ed4eb]}";
+    let world = Half::with("{ header: x-user-id }", &["manual: WithKey", keys]).await.unwrap();
     let user = user_of("v1", 0);
     let base = [("x-user-id", user.as_str()), ("x-canary", "true")];
     assert_eq!(world.version("/", &base).await.unwrap(), "v1");

@@ -1,16 +1,16 @@
 //! One release, checked: who is assigned, how its share grows, what it may not do, who routes it.
 
-use super::document::{
-    CanaryDocument, CanarySpec, DecisionsSpec, EnvoyRoutesSpec, LimitsSpec, RampSpec, Seconds, UnitSpec,
-};
+use super::document::CanaryDocument;
 use super::gates;
+use super::router::{self, Deployments, Promotion, Router};
 use crate::gates::{Gate, When};
+use crate::kinds::{CanarySpec, DecisionsSpec, LimitsSpec, RampSpec, Seconds, UnitSpec};
 use serin_contract::plan::{self, CanaryDocument as CanaryPlanDocument, Exclude, Manual, UnitSource};
 use serin_contract::segment::SegmentDocument;
-use serin_contract::{FieldError, PerArm, Sample, Share, Step, Stratum};
+use serin_contract::{FieldError, Sample, Share, Step, Stratum};
 use serin_judge::settings::{Decisions, Limits, Ramp, Settings};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 /// `<namespace>/<name>`.
@@ -38,7 +38,11 @@ pub struct Canary {
     /// The version under test.
     pub canary_version: String,
     /// Where its weights are written.
-    pub routes: EnvoyRoutes,
+    pub router: Router,
+    /// The Deployments of the two versions, where they are named.
+    pub deployments: Option<Deployments>,
+    /// Who makes the canary the stable version in the end.
+    pub promotion: Promotion,
     /// How the judge treats it.
     pub settings: Settings,
     /// Who is asked before, during and after.
@@ -52,20 +56,19 @@ pub struct Canary {
     segment: Option<SegmentDocument>,
 }
 
-/// A plain Envoy's route file and the two clusters in it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnvoyRoutes {
-    /// The file that Envoy watches.
-    pub path: PathBuf,
-    /// The names of the clusters that serve each version.
-    pub clusters: PerArm<String>,
-}
-
 impl Canary {
-    pub(super) fn compile(raw: CanaryDocument, base: &Path) -> Result<Self, FieldError> {
+    pub(super) fn read(raw: CanaryDocument, base: &Path) -> Result<Self, FieldError> {
         let id = CanaryId { namespace: raw.metadata.namespace, name: raw.metadata.name };
+        Self::compile(id, raw.spec, base)
+    }
+
+    /// Checks what stands in a configuration or in the cluster. File names are taken from `base`.
+    ///
+    /// # Errors
+    /// With the field's path and what is allowed.
+    pub fn compile(id: CanaryId, spec: CanarySpec, base: &Path) -> Result<Self, FieldError> {
         plan::check_name(&id.to_string()).map_err(|message| FieldError::new("metadata", message))?;
-        let canary = compile_spec(id, raw.spec, base).map_err(|error| error.under("spec"))?;
+        let canary = compile_spec(id, spec, base).map_err(|error| error.under("spec"))?;
         // The plan has the last word on hosts, units and exclusions: whatever it would refuse in the
         // filter is refused here, before anything starts.
         let document = plan::PlanDocument {
@@ -76,6 +79,7 @@ impl Canary {
         plan::Plan::compile(document).map_err(|error| {
             let path = error.path.replace("canaries[0]", "spec").replace("path_prefix", "pathPrefix");
             let path = path.replace("user_agents", "userAgents").replace("issued_cookie", "issuedCookie");
+            let path = path.replace("manual.WithKey", "manualKeys");
             FieldError::new(path, error.message)
         })?;
         Ok(canary)
@@ -102,8 +106,13 @@ impl Canary {
             slow_edge_us: u64::try_from(moment.slow_edge.as_micros()).unwrap_or(u64::MAX).max(1),
             seen_sample: moment.seen_sample,
             event_sample: moment.event_sample,
-            served_by: self.routes.clusters.map(|cluster| vec![cluster.clone()]),
+            served_by: self.router.served_by(),
         }
+    }
+
+    /// The hosts whose requests are assigned, in all forms of a service's name.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
     }
 
     /// The plan of a release that nobody is in yet.
@@ -159,6 +168,9 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
         DecisionsSpec::Evidence => Decisions::Evidence,
         DecisionsSpec::Point => Decisions::Point,
     };
+    let manual = raw.manual.compile(raw.manual_keys).ok_or_else(|| {
+        FieldError::new("manualKeys", "and `manual: WithKey` go together: give both or neither")
+    })?;
     let gates = gates::compile(raw.gates)?;
     settings.confirm_promotion =
         gates.iter().any(|gate| matches!(gate.when, When::BeforePromotion | When::DuringAnalysis));
@@ -166,15 +178,16 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
         id,
         stable_version: raw.stable_version,
         canary_version: raw.canary_version,
-        routes: compile_routes(raw.router.envoy_routes, base)
-            .map_err(|error| error.under("router.envoyRoutes"))?,
+        router: router::compile(raw.router, base)?,
+        deployments: raw.deployments.map(router::compile_deployments).transpose()?,
+        promotion: raw.promotion.into(),
         settings,
         gates,
         hosts,
         path_prefix: raw.path_prefix,
         salt: raw.salt,
         units: raw.units.into_iter().map(UnitSpec::compile).collect(),
-        manual: raw.manual,
+        manual,
         segment: raw.segment,
         exclude: Exclude { path_prefixes: raw.exclude.path_prefixes, user_agents: raw.exclude.user_agents },
     })
@@ -188,21 +201,6 @@ fn expand_host(host: &str, namespace: &str) -> Vec<String> {
     ["", ".NS", ".NS.svc", ".NS.svc.cluster.local"]
         .map(|suffix| format!("{host}{}", suffix.replace("NS", namespace)))
         .to_vec()
-}
-
-fn compile_routes(raw: EnvoyRoutesSpec, base: &Path) -> Result<EnvoyRoutes, FieldError> {
-    for (field, cluster) in [("stableCluster", &raw.stable_cluster), ("canaryCluster", &raw.canary_cluster)] {
-        if cluster.is_empty() {
-            return Err(FieldError::new(field, "is empty: name the cluster in the route file"));
-        }
-    }
-    if raw.stable_cluster == raw.canary_cluster {
-        return Err(FieldError::new("canaryCluster", "is the stable cluster too: name two"));
-    }
-    Ok(EnvoyRoutes {
-        path: base.join(raw.path),
-        clusters: PerArm { stable: raw.stable_cluster, canary: raw.canary_cluster },
-    })
 }
 
 fn compile_ramp(raw: RampSpec) -> Result<Settings, FieldError> {

@@ -1,26 +1,9 @@
-//! Gates as they are written, and checked.
+//! Gates, checked.
 
-use super::document::Seconds;
-use crate::gates::{Gate, OnFailure, When};
-use serde::Deserialize;
+use crate::gates::Gate;
+use crate::kinds::GateSpec;
 use serin_contract::FieldError;
-use std::collections::BTreeMap;
 use std::time::Duration;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct GateSpec {
-    name: String,
-    when: When,
-    url: String,
-    timeout: Option<Seconds>,
-    #[serde(default)]
-    retries: u32,
-    #[serde(default)]
-    on_failure: OnFailure,
-    #[serde(default)]
-    metadata: BTreeMap<String, String>,
-}
 
 /// Checks all gates of a canary.
 pub(super) fn compile(raw: Vec<GateSpec>) -> Result<Vec<Gate>, FieldError> {

@@ -30,7 +30,8 @@ fn a_good_configuration_has_the_designs_defaults_and_paths_beside_the_file() {
     let configuration = load(GOOD).expect("good");
     let canary = &configuration.canaries[0];
     assert_eq!(configuration.server.redb, Path::new("/etc/serin/serin.redb"));
-    assert_eq!(canary.routes.path, Path::new("/etc/serin/routes.yaml"));
+    let Router::EnvoyRoutes(routes) = &canary.router else { panic!("{:?}", canary.router) };
+    assert_eq!(routes.path, Path::new("/etc/serin/routes.yaml"));
     assert_eq!(canary.settings.promotion_interval.as_secs(), 6);
     assert_eq!(canary.settings.analysis_interval.as_secs(), 10);
     assert!((canary.settings.limits.max_error_rate - 2.5).abs() < 1e-12);
@@ -84,8 +85,33 @@ fn a_wrong_configuration_is_refused_with_the_fields_path_and_what_is_allowed() {
         ),
         (
             "units: [{header: X-User-Id}]",
-            "units: [{cookie: uid}]\n  manual: {WithKey: {sha256: [sesame]}}",
-            "document 2: spec.manual.WithKey.sha256[0]: must be 64 lower-case hexadecimal digits",
+            "units: [{cookie: uid}]\n  manual: WithKey\n  manualKeys: {sha256: [sesame]}",
+            "document 2: spec.manualKeys.sha256[0]: must be 64 lower-case hexadecimal digits",
+        ),
+        (
+            "units: [{header: X-User-Id}]",
+            "units: [{header: X-User-Id}]\n  manual: WithKey",
+            "document 2: spec.manualKeys: and `manual: WithKey` go together",
+        ),
+        (
+            "envoyRoutes: {path: routes.yaml, stableCluster: shop-stable, canaryCluster: shop-canary}",
+            "virtualService: {name: shop}",
+            "document 2: spec.router.virtualService: needs `serin serve --kubernetes`",
+        ),
+        (
+            "{path: routes.yaml, stableCluster",
+            "{path: routes.yaml, stableCluster: x}, virtualService: {name: shop, stableSubset",
+            "document 2: spec.router.envoyRoutes: missing field `canaryCluster`",
+        ),
+        (
+            "router: {",
+            "router: {virtualService: {name: shop}, ",
+            "document 2: spec.router: give exactly one of envoyRoutes and virtualService",
+        ),
+        (
+            "units: [{header: X-User-Id}]",
+            "deployments: {stable: shop, canary: shop}",
+            "document 2: spec.deployments.canary: is the stable Deployment too: name two",
         ),
         (
             "units: [{header: X-User-Id}]",

@@ -242,9 +242,9 @@ fn send_call(queue: mpsc::Sender<Message>, canary: String, outgoing: Outgoing) {
 
 /// Files are written beside the engine's task; the answer comes back as a message.
 fn send_weight(queue: mpsc::Sender<Message>, canary: String, spec: &Canary, share: Share) {
-    let routes = spec.routes.clone();
+    let router = spec.router.clone();
     tokio::spawn(async move {
-        let written = tokio::task::spawn_blocking(move || router::write(&routes, share)).await;
+        let written = tokio::task::spawn_blocking(move || router::write(&router, share)).await;
         let result = written.unwrap_or_else(|error| Err(RouterError::failed(&error.to_string())));
         drop(queue.send(Message::Routed { canary, share, result }).await);
     });

@@ -65,7 +65,7 @@ impl Core {
 }
 
 fn check_changed(rollout: &Rollout, canary: &Canary, now: Time) -> Result<(), String> {
-    if rollout.spec.routes != canary.routes && rollout.state.weight > Share::NONE {
+    if rollout.spec.router != canary.router && rollout.state.weight > Share::NONE {
         return Err(format!(
             "{}: router cannot change at {}: roll back or finish the release first",
             canary.id, rollout.state.weight

@@ -139,7 +139,7 @@ impl Rollout {
 
     /// Looks whether somebody else changed the weight: a higher one is written back, a lower one obeyed.
     pub(super) fn look_at_router(&mut self, now: Time, writes: &mut Vec<Write>) {
-        match self.route.look(&self.spec.routes, now) {
+        match self.route.look(&self.spec.router, now) {
             Found::AsWritten => {}
             Found::Raised(share) => {
                 let reason =

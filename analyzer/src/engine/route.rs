@@ -1,6 +1,6 @@
 //! A weight on its way to the router, and whether it stays there.
 
-use crate::config::EnvoyRoutes;
+use crate::config::Router;
 use crate::router::{self, RouterError};
 use serin_contract::Share;
 use serin_judge::time::Time;
@@ -79,14 +79,14 @@ impl Route {
     }
 
     /// Reads the router: at the start, then once a second while nothing of ours is on its way.
-    pub(super) fn look(&mut self, routes: &EnvoyRoutes, now: Time) -> Found {
+    pub(super) fn look(&mut self, router: &Router, now: Time) -> Found {
         let settled = !self.busy && self.confirmed == Some(self.wanted);
         if (self.read && !settled) || now < self.next_look {
             return Found::AsWritten;
         }
         self.next_look = now.plus(LOOK);
         let first = !std::mem::replace(&mut self.read, true);
-        match router::read(routes) {
+        match router::read(router) {
             Ok(found) if found == self.wanted => {
                 self.confirmed = Some(found);
                 Found::AsWritten

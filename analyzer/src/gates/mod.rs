@@ -27,7 +27,9 @@ pub struct Gate {
 }
 
 /// When a gate is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub enum When {
     /// Before the canary gets its first users.
     BeforeRollout,
@@ -44,7 +46,9 @@ pub enum When {
 }
 
 /// What a gate's refusal means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 pub enum OnFailure {
     /// The weight stays, and the gate is asked again at the next tick.
     #[default]

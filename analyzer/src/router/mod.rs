@@ -3,7 +3,7 @@
 mod envoy_routes;
 pub mod virtual_service;
 
-use crate::config::EnvoyRoutes;
+use crate::config::Router;
 use serin_contract::Share;
 use std::sync::{Mutex, PoisonError};
 
@@ -25,19 +25,30 @@ impl From<virtual_service::Problem> for RouterError {
     }
 }
 
+fn not_a_file(name: &str) -> RouterError {
+    RouterError(format!("VirtualService {name} is no file: `serin serve --kubernetes` writes it"))
+}
+
 /// The canary's share that the route file asks for now.
 ///
 /// # Errors
 /// When the file cannot be read or does not route both clusters by weight.
-pub fn read(routes: &EnvoyRoutes) -> Result<Share, RouterError> {
-    envoy_routes::read(routes)
+pub fn read(router: &Router) -> Result<Share, RouterError> {
+    match router {
+        Router::EnvoyRoutes(routes) => envoy_routes::read(routes),
+        Router::VirtualService(service) => Err(not_a_file(&service.name)),
+    }
 }
 
 /// Writes the canary's share; nothing but weights changes. Does nothing when it stands there already.
 ///
 /// # Errors
 /// As [`read`]; the file is then as it was.
-pub fn write(routes: &EnvoyRoutes, share: Share) -> Result<(), RouterError> {
+pub fn write(router: &Router, share: Share) -> Result<(), RouterError> {
+    let routes = match router {
+        Router::EnvoyRoutes(routes) => routes,
+        Router::VirtualService(service) => return Err(not_a_file(&service.name)),
+    };
     // Two canaries may share a file; reading, changing and renaming it must not interleave.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,6 +56,9 @@ pub fn write(routes: &EnvoyRoutes, share: Share) -> Result<(), RouterError> {
 }
 
 /// Everything about a route file that will not work as it should, as sentences.
-pub fn problems(routes: &EnvoyRoutes) -> Vec<String> {
-    envoy_routes::problems(routes)
+pub fn problems(router: &Router) -> Vec<String> {
+    match router {
+        Router::EnvoyRoutes(routes) => envoy_routes::problems(routes),
+        Router::VirtualService(_) => Vec::new(),
+    }
 }

@@ -1,6 +1,7 @@
 //! Weights change, nothing else does; and what a wrong file is told.
 
 use super::*;
+use crate::config::Router;
 
 const YAML: &str = r#"# Our routes. Ümläut first, so that bytes and characters differ.
 resources:
@@ -102,7 +103,8 @@ fn two_canaries_in_one_file_do_not_undo_each_other() {
     for percent in (1..=50).map(f64::from) {
         std::thread::scope(|scope| {
             for routes in [&routes, &other] {
-                scope.spawn(|| crate::router::write(routes, share(percent)).expect("written"));
+                let router = Router::EnvoyRoutes(routes.clone());
+                scope.spawn(move || crate::router::write(&router, share(percent)).expect("written"));
             }
         });
         assert_eq!((read(&routes), read(&other)), (Ok(share(percent)), Ok(share(percent))));
