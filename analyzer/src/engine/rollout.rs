@@ -184,7 +184,7 @@ impl Rollout {
         let decided = match order.deed {
             Deed::Pause => ramp::pause(state, &order.by, &order.reason, now),
             Deed::Resume => ramp::resume(state, &order.by, &order.reason, now),
-            Deed::Promote => ramp::promote(settings, state, &order.by, &order.reason, now),
+            Deed::Promote => ramp::promote(settings, state, &self.facts(), &order.by, &order.reason, now),
             Deed::Rollback => ramp::rollback(state, &order.by, &order.reason, now),
         };
         let decided = decided.map_err(|refusal| refusal.to_string())?;
@@ -287,6 +287,7 @@ impl Rollout {
         Facts {
             router_error: self.route.error.as_ref().map(ToString::to_string),
             gate: self.book.hold(&self.spec.gates),
+            deployments: None,
         }
     }
 
