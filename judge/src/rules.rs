@@ -29,13 +29,18 @@ pub struct Facts {
     pub router_error: Option<String>,
     /// Why a gate keeps the weight where it is, though the rules would let it grow.
     pub gate: Option<String>,
+    /// What the release needs in the cluster and does not find there as it should be.
+    pub missing: Option<String>,
     /// The Deployments, where the canary names them.
     pub deployments: Option<Deployments>,
 }
 
 impl Facts {
-    /// Why the Deployments are not ready.
+    /// Why what the release needs is not ready.
     pub fn unready(&self) -> Option<Verdict> {
+        if let Some(missing) = &self.missing {
+            return Some(Verdict::new(Outcome::Hold, Rule::Routing, missing.clone()));
+        }
         let reason = self.deployments.as_ref()?.unready()?;
         Some(Verdict::new(Outcome::Hold, Rule::Deployments, reason))
     }

@@ -8,6 +8,7 @@ mod crd;
 mod filter;
 mod pages;
 mod serve;
+mod serve_kubernetes;
 mod status;
 mod table;
 

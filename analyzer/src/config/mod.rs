@@ -9,7 +9,7 @@ mod server;
 mod token;
 
 pub use canary::{Canary, CanaryId, Moment};
-pub use router::{Deployments, EnvoyRoutes, Promotion, Router, VirtualService};
+pub use router::{Deployments, EnvoyRoutes, Router, VirtualService};
 pub use server::Server;
 pub use token::Token;
 
@@ -95,25 +95,24 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
     }
     let server = server
         .ok_or_else(|| Problem::Whole("has no document of `kind: Serin`: it says where to listen".into()))?;
-    check_together(&canaries)?;
+    check_together(&canaries).map_err(Problem::Whole)?;
     Ok(Configuration { server, canaries })
 }
 
 /// What no canary can see alone: two that claim the same host and path, or write the same route.
-fn check_together(canaries: &[Canary]) -> Result<(), Problem> {
+pub(crate) fn check_together(canaries: &[Canary]) -> Result<(), String> {
     let plan = PlanDocument {
         revision: serin_contract::Revision(0),
         report_interval_ms: 500,
         canaries: canaries.iter().map(Canary::idle_plan).collect(),
     };
-    Plan::compile(plan)
-        .map_err(|error| Problem::Whole(format!("the canaries do not fit together: {error}")))?;
+    Plan::compile(plan).map_err(|error| format!("the canaries do not fit together: {error}"))?;
     for (index, canary) in canaries.iter().enumerate() {
         if let Some(other) = canaries[..index].iter().find(|other| same_weights(other, canary)) {
-            return Err(Problem::Whole(format!(
+            return Err(format!(
                 "{} and {} write the same weights: give each its own clusters or subsets",
                 other.id, canary.id,
-            )));
+            ));
         }
     }
     Ok(())

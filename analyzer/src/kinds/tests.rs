@@ -13,7 +13,7 @@ fn walk(value: &Value, path: &str, visit: &mut dyn FnMut(&str, &Value)) {
     visit(path, value);
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, inner)| walk(inner, &format!("{path}.{key}"), visit))
+            map.iter().for_each(|(key, inner)| walk(inner, &format!("{path}.{key}"), visit));
         }
         Value::Array(list) => {
             list.iter()
