@@ -56,8 +56,9 @@ impl Serve {
 }
 
 fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> {
-    // The audit is written whatever else is asked for.
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("{filter},{}=info", api::AUDIT))
+    // The audit is written whatever else is asked for; failed calls of the API server we log ourselves.
+    let always = format!("{}=info,kube_client::client::builder=off", api::AUDIT);
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{filter},{always}"))
         .map_err(|error| Failure::Wrong(format!("--log {filter}: {error}")))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));

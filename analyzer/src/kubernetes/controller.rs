@@ -81,7 +81,7 @@ impl Controller {
     /// followed, and filters may ask. False when another replica leads meanwhile.
     pub async fn begin(&mut self, term: &mut watch::Receiver<Term>) -> bool {
         loop {
-            if self.stores.canaries.missing().is_none() && self.pass().await.is_some() {
+            if self.stores.are_settled() && self.pass().await.is_some() {
                 return true;
             }
             // Either way it is looked at again.

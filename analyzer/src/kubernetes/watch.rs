@@ -53,6 +53,14 @@ impl Stores {
     }
 }
 
+impl Stores {
+    /// Whether a first look shows what there is to see.
+    pub(super) fn are_settled(&self) -> bool {
+        self.canaries.missing().is_none()
+            && [&self.services, &self.rules, &self.deployments].into_iter().all(Kind::is_settled)
+    }
+}
+
 impl Kind {
     fn start(
         client: &Client,
@@ -80,6 +88,15 @@ impl Kind {
         let problem = state.problem.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let plural = &self.resource.plural;
         Some(problem.unwrap_or_else(|| format!("the {plural} have not been listed yet")))
+    }
+
+    /// Whether there is nothing to wait for: everything is listed, or the first try has failed.
+    fn is_settled(&self) -> bool {
+        let settled = |state: &State| {
+            let failed = || state.problem.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+            state.listed.load(Ordering::Acquire) || failed()
+        };
+        self.watches.iter().all(|(_, state)| settled(state))
     }
 
     /// Grows with each change.
