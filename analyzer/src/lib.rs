@@ -7,6 +7,7 @@ pub mod config;
 pub mod engine;
 pub mod gates;
 pub mod kinds;
+pub mod kubernetes;
 pub mod metrics;
 pub mod module;
 pub mod router;

@@ -2,6 +2,7 @@
 //! Pure functions of state, summary and time: nothing here reads a clock, a file or a socket.
 
 pub mod confidence;
+pub mod deployments;
 pub mod evidence;
 pub mod histogram;
 pub mod observations;

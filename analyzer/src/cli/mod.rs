@@ -10,6 +10,7 @@ mod filter;
 mod pages;
 mod rollback;
 mod serve;
+mod serve_kubernetes;
 mod status;
 mod table;
 

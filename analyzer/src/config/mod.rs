@@ -9,7 +9,7 @@ mod server;
 mod token;
 
 pub use canary::{Canary, CanaryId, Moment};
-pub use router::{Deployments, EnvoyRoutes, Promotion, Router, VirtualService};
+pub use router::{Deployments, EnvoyRoutes, Router, VirtualService};
 pub use server::Server;
 pub use token::Token;
 

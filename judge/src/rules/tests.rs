@@ -143,7 +143,7 @@ fn a_filter_that_reports_seldom_may_be_silent_for_three_of_its_intervals() {
 #[test]
 fn a_router_that_refuses_the_weight_holds() {
     let scene = Scene::healthy();
-    let facts = Facts { router_error: Some("conflict".into()), gate: None };
+    let facts = Facts { router_error: Some("conflict".into()), ..Facts::default() };
     let verdict = judge(&scene.settings, scene.at, &scene.summary(), &facts, scene.now);
     expect(&verdict, Outcome::Hold, Rule::Data, "the router refused the weight: conflict");
 }
@@ -328,7 +328,7 @@ fn a_fail_wins_over_missing_data() {
     let mut scene = Scene::broken();
     scene.now = scene.now.plus(Duration::from_secs(20));
     assert_eq!(scene.judge().outcome, Outcome::Fail);
-    let facts = Facts { router_error: Some("conflict".into()), gate: None };
+    let facts = Facts { router_error: Some("conflict".into()), ..Facts::default() };
     let verdict = judge(&scene.settings, scene.at, &scene.summary(), &facts, scene.now);
     assert_eq!(verdict.outcome, Outcome::Fail);
 }
