@@ -83,11 +83,6 @@ impl Canary {
         Ok(canary)
     }
 
-    /// The hosts whose requests are assigned, each in all its forms.
-    pub fn hosts(&self) -> &[String] {
-        &self.hosts
-    }
-
     /// The filters' part of this release at a given moment.
     pub fn plan(&self, moment: &Moment) -> CanaryPlanDocument {
         let salt = match &self.salt {

@@ -363,6 +363,7 @@ impl Rollout {
             gate: self.book.hold(&self.spec.gates),
             missing: self.seen.as_ref().and_then(|seen| seen.problem.clone()),
             deployments: self.seen.as_ref().and_then(|seen| seen.deployments.clone()),
+            findings: Vec::new(),
         }
     }
 

@@ -75,7 +75,7 @@ fn problem(
         last: canary.settings.ramp.max(),
     });
     let error = findings.into_iter().find(|finding| finding.severity == Severity::Error)?;
-    Some(format!("{}: {}", error.path, error.message))
+    Some(error.sentence())
 }
 
 /// The object as the API server writes it. The kind is not in lists; nobody here asks for it.

@@ -44,8 +44,15 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
+        write!(out, "{severity}: {}", self.sentence())
+    }
+}
+
+impl Finding {
+    /// Where it is and what is wrong, without how bad it is.
+    pub fn sentence(&self) -> String {
         let dot = if self.field.is_empty() { "" } else { ": " };
-        write!(out, "{severity}: {}{dot}{}: {}", self.object, self.field, self.message)
+        format!("{}{dot}{}: {}", self.object, self.field, self.message)
     }
 }
 
