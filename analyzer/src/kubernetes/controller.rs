@@ -152,6 +152,7 @@ impl Controller {
             self.keep(object).await?;
         }
         self.follow(object, memory, release).await;
+        self.obey_mark(object, release).await?;
         let looked = self.look(memory).await;
         if let (Some(Phase::Promoting), Some(look)) = (release.map(|release| release.state.phase), &looked) {
             self.copy(look).await?;
