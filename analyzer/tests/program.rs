@@ -91,8 +91,8 @@ fn check_takes_what_a_release_in_the_mesh_needs_from_any_files_in_any_order() {
     assert_eq!(alone.status.code(), Some(2));
     assert!(told.contains("Canary web/shop: spec.router.virtualService.name: there is no Virtual"), "{told}");
 
-    write("empty.yaml", "");
-    let both = serin(folder.path(), &["check", "mesh.yaml", "empty.yaml", "service.yaml"]);
+    write("foreign.yaml", "---\napiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: shop}\n");
+    let both = serin(folder.path(), &["check", "mesh.yaml", "foreign.yaml", "service.yaml"]);
     let told = text(&both.stdout);
     assert_eq!(both.status.code(), Some(2));
     assert_eq!(told.lines().count(), 1, "{told}");
