@@ -5,8 +5,10 @@ mod assign;
 mod check;
 mod client;
 mod filter;
+mod judge;
 mod pages;
 mod serve;
+mod simulate;
 mod status;
 mod table;
 
@@ -29,6 +31,10 @@ enum Command {
     Check(check::Check),
     /// Say which arm users fall into
     Assign(assign::Assign),
+    /// Judge a recorded history: verdict, SLO scores, anomalies
+    Judge(judge::Judge),
+    /// Run whole releases on synthetic traffic through the judge, and through other methods
+    Simulate(simulate::Simulate),
     /// Show what releases are doing
     Status(status::Status),
     /// Keep a release at its weight until it is resumed
@@ -71,6 +77,8 @@ impl Arguments {
             Command::Serve(serve) => serve.run(),
             Command::Check(check) => check.run(),
             Command::Assign(assign) => assign.run(),
+            Command::Judge(judge) => judge.run(),
+            Command::Simulate(simulate) => simulate.run(),
             Command::Status(status) => status.run(),
             Command::Pause(act) => act.run(crate::engine::Deed::Pause),
             Command::Resume(act) => act.run(crate::engine::Deed::Resume),
