@@ -6,8 +6,11 @@ use serin_judge::simulate::{Quantiles, Rate};
 /// One table for worlds in which nothing is wrong with the canary, one for faults, one for anomalies.
 pub(super) fn text(rows: &[Row]) -> String {
     let (faulty, healthy): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row.tally.found.is_some());
-    let anomalies: Vec<&Row> =
-        healthy.iter().copied().filter(|row| !row.tally.anomalies.is_empty()).collect();
+    let anomalies: Vec<&Row> = healthy
+        .iter()
+        .copied()
+        .filter(|row| row.method == "evidence" && !row.tally.anomalies.is_empty())
+        .collect();
     [healthy_table(&healthy), faulty_table(&faulty), anomaly_table(&anomalies)]
         .into_iter()
         .filter(|lines| lines.len() > 1)
@@ -21,8 +24,7 @@ fn headings(names: &[&str]) -> Vec<String> {
 }
 
 fn healthy_table(rows: &[&Row]) -> Vec<Vec<String>> {
-    let names =
-        ["nothing wrong", "method", "runs", "blamed on the canary", "by the absolute limit", "ended well"];
+    let names = ["nothing wrong", "method", "runs", "rolled back", "by the absolute limit", "otherwise"];
     let line = |row: &&Row| {
         let tally = &row.tally;
         vec![
@@ -32,7 +34,6 @@ fn healthy_table(rows: &[&Row]) -> Vec<Vec<String>> {
             rate(tally.false_rollbacks),
             format!("{:.1} %", tally.absolute_rollbacks.percent),
             rate(tally.blamed_rollbacks),
-            format!("{:.0} %", tally.succeeded.percent),
         ]
     };
     std::iter::once(headings(&names)).chain(rows.iter().map(line)).collect()
