@@ -153,11 +153,14 @@ impl Controller {
         }
         self.follow(object, memory, release).await;
         let looked = self.look(memory).await;
-        if let (Some(Phase::Promoting), Some(look)) = (release.map(|release| release.state.phase), &looked) {
-            self.copy(look).await?;
-        }
-        self.tell(object, memory, release).await?;
-        self.write_status(object, memory, release).await
+        // The status is what another replica goes on from: nothing that fails may stand before it.
+        let copied = match (release.map(|release| release.state.phase), &looked) {
+            (Some(Phase::Promoting), Some(look)) => self.copy(look).await,
+            (Some(_) | None, _) => Ok(()),
+        };
+        let written = self.write_status(object, memory, release).await;
+        let told = self.tell(object, memory, release).await;
+        written.and(copied).and(told)
     }
 
     /// Hands a new spec to the engine. One that is refused is tried again: what stands against it may pass.
@@ -263,7 +266,7 @@ impl Controller {
         for line in release.view.history.iter().filter(|line| line.time >= until) {
             self.send(&events::of(line), object).await?;
             // A line of the same millisecond is told in the same round or not at all.
-            memory.told_until = Time(line.time.0 + 1).max(memory.told_until);
+            memory.told_until = memory.told_until.max(Time(line.time.0 + 1));
         }
         Ok(())
     }
