@@ -95,6 +95,8 @@ pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> 
     })?;
     let denials = Denials::default();
     let (term_is, term) = watch::channel(Term::Nobody);
+    // The leader lays down its work first, then the Lease, then the connections end.
+    let (resigning, resigned) = watch::channel(false);
     let (stopping, stopped) = watch::channel(false);
     let candidate = Candidate::new(client.clone(), replica.clone(), denials.clone());
     let routes = Routes::new(client.clone(), candidate.fresh(), denials.clone());
@@ -113,7 +115,7 @@ pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> 
         face: face.clone(),
     };
     let electing = tokio::spawn(candidate.run(term_is, stopped));
-    let mut led = tokio::spawn(leading.lead(term, store));
+    let mut led = tokio::spawn(leading.lead(term, resigned, store));
     let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
     tracing::info!(
         listen = %server.listen, replica = %replica.name, namespace = %replica.namespace,
@@ -131,7 +133,12 @@ pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> 
         () = signals.wait() => None,
         ended = &mut led => Some(ended.unwrap_or_else(|error| Err(Failure::Failed(error.to_string())))),
     };
-    led.abort();
+    let _ = resigning.send(true);
+    if failure.is_none()
+        && let Err(error) = (&mut led).await
+    {
+        tracing::error!(%error, "the leader did not end in order");
+    }
     let _ = stopping.send(true);
     let _ = electing.await;
     let _ = ending.send(true);
@@ -156,9 +163,17 @@ struct Leading {
 
 impl Leading {
     /// Waits for the Lease, leads, and ends when another has it.
-    async fn lead(self, mut term: watch::Receiver<Term>, store: Redb) -> Result<(), Failure> {
+    async fn lead(
+        self,
+        mut term: watch::Receiver<Term>,
+        mut resigned: watch::Receiver<bool>,
+        store: Redb,
+    ) -> Result<(), Failure> {
         let gone = || Failure::Failed("the election has ended".into());
-        term.wait_for(|term| matches!(term, Term::Mine | Term::Lost(_))).await.map_err(|_| gone())?;
+        tokio::select! {
+            led = term.wait_for(|term| matches!(term, Term::Mine | Term::Lost(_))) => drop(led.map_err(|_| gone())?),
+            _ = resigned.wait_for(|resigned| *resigned) => return Ok(()),
+        }
         tracing::info!(replica = %self.replica.name, "leads");
         let server = self.configuration.server.clone();
         let stores = Stores::start(&self.client, &self.replica, &self.denials);
@@ -174,23 +189,41 @@ impl Leading {
             self.replica.clone(),
         );
         // Filters get a plan only once every Canary is in it: a plan without one would let its users go.
-        let begun = controller.begin(&mut term).await;
+        let begun = tokio::select! {
+            begun = controller.begin(&mut term) => begun,
+            _ = resigned.wait_for(|resigned| *resigned) => false,
+        };
+        let mut working = None;
         if begun {
             let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
             let shared =
                 Shared { engine: engine.clone(), metrics: self.metrics, module: self.module, tokens };
             self.face.lead(api::router(shared));
-            tokio::spawn(controller.run());
+            working = Some(tokio::spawn(controller.run(resigned.clone())));
         }
-        let lost = term.wait_for(|term| matches!(term, Term::Lost(_))).await.map_err(|_| gone())?.clone();
-        let holder = match lost {
-            Term::Lost(holder) => holder,
-            Term::Nobody | Term::Other(_) | Term::Mine => String::new(),
+        let lost = tokio::select! {
+            lost = term.wait_for(|term| matches!(term, Term::Lost(_))) => Some(lost.map_err(|_| gone())?.clone()),
+            _ = resigned.wait_for(|resigned| *resigned) => None,
         };
-        engine.stop().await;
-        Err(Failure::Failed(format!(
-            "{holder} holds the Lease {}/serin now: this replica ({}) has led and ends, so that two never decide",
-            self.replica.namespace, self.replica.name
-        )))
+        match (lost, working) {
+            (Some(Term::Lost(holder)), working) => {
+                // Whatever it would still write is the other's to decide.
+                working.inspect(tokio::task::JoinHandle::abort);
+                engine.stop().await;
+                Err(Failure::Failed(format!(
+                    "{holder} holds the Lease {}/serin now: this replica ({}) has led and ends, so that two never \
+                     decide",
+                    self.replica.namespace, self.replica.name
+                )))
+            }
+            (Some(Term::Nobody | Term::Other(_) | Term::Mine) | None, working) => {
+                if let Some(working) = working {
+                    // Its last statuses; without an API server there are none.
+                    let _ = tokio::time::timeout(Duration::from_secs(5), working).await;
+                }
+                engine.stop().await;
+                Ok(())
+            }
+        }
     }
 }

@@ -93,16 +93,23 @@ impl Controller {
         }
     }
 
-    /// Works until the program ends.
-    pub async fn run(mut self) {
+    /// Works until `stop` is over. Then every status gets its last numbers, so that who goes on misses none.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
             let bell = self.stores.bell.notified();
-            // Either way a pass is due.
-            let _ = tokio::time::timeout(BEAT, bell).await;
+            tokio::select! {
+                // Either way a pass is due.
+                _ = tokio::time::timeout(BEAT, bell) => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
             if self.stores.canaries.missing().is_none() && self.pass().await.is_none() {
                 return;
             }
         }
+        for memory in self.memory.values_mut() {
+            memory.written = Time(0);
+        }
+        self.pass().await;
     }
 
     /// All Canaries once; nothing when the engine is gone.
