@@ -8,6 +8,7 @@ mod cluster;
 mod crd;
 mod filter;
 mod pages;
+mod report;
 mod rollback;
 mod serve;
 mod serve_kubernetes;
@@ -35,6 +36,8 @@ enum Command {
     Assign(assign::Assign),
     /// Show what releases are doing
     Status(status::Status),
+    /// Write the report on a rollout: the one that runs, or the last that ended
+    Report(report::Report),
     /// Keep a release at its weight until it is resumed
     Pause(act::Act),
     /// Let a paused release go on
@@ -78,6 +81,7 @@ impl Arguments {
             Command::Check(check) => check.run(),
             Command::Assign(assign) => assign.run(),
             Command::Status(status) => status.run(),
+            Command::Report(report) => report.run(),
             Command::Pause(act) => act.run(crate::engine::Deed::Pause),
             Command::Resume(act) => act.run(crate::engine::Deed::Resume),
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),

@@ -25,6 +25,7 @@ impl Rollout {
         let analysed = first || self.agreed(Question::Analysis(step), Some(share));
         let agreed = self.agreed(Question::Weight { step, share, first }, Some(share));
         if analysed && agreed {
+            self.move_to(share, now);
             self.route.want(share, now);
         }
     }
