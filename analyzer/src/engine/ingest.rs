@@ -38,6 +38,7 @@ impl Core {
         if waiting.is_empty() {
             return;
         }
+        let _timer = self.metrics.decision_seconds.start_timer();
         let (writes, fresh) = self.sort_out(&waiting, now);
         if !writes.is_empty()
             && let Err(error) = self.commit(&writes)

@@ -2,13 +2,18 @@
 //! there are no locks, and what it decides has one order.
 
 mod act;
+mod alerting;
+mod analysis;
 mod cluster;
+mod collecting;
 mod core;
 mod filters;
 mod gating;
 mod ingest;
+mod numbers;
 mod plans;
 mod reload;
+mod reporting;
 mod rollout;
 mod route;
 mod samples;
@@ -23,7 +28,7 @@ pub use view::{CanaryView, RouterView};
 use crate::config::{Canary, Configuration};
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
-use crate::store::{Redb, RolloutReport, StoreError};
+use crate::store::{Redb, StoreError};
 use serin_contract::{Report, Share};
 use serin_judge::time::Time;
 use std::sync::Arc;
@@ -43,9 +48,13 @@ enum Message {
     Canaries(oneshot::Sender<Vec<CanaryView>>),
     Filters(oneshot::Sender<Vec<FilterView>>),
     Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
-    RolloutReport(String, oneshot::Sender<Result<Option<RolloutReport>, StoreError>>),
+    RolloutReport(String, oneshot::Sender<Result<Option<crate::report::Report>, StoreError>>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
+    Collected {
+        canary: String,
+        collected: Box<crate::sources::collect::Collected>,
+    },
     Gated {
         canary: String,
         question: (usize, crate::gates::book::Question),
@@ -73,6 +82,7 @@ impl Message {
             | Self::RolloutReport(..)
             | Self::Act(..)
             | Self::Reload(..)
+            | Self::Collected { .. }
             | Self::Gated { .. }
             | Self::Routed { .. }
             | Self::Apply(..)
@@ -93,6 +103,7 @@ pub struct Unavailable(pub String);
 #[derive(Clone)]
 pub struct Engine {
     queue: mpsc::Sender<Message>,
+    metrics: Arc<Metrics>,
 }
 
 impl Engine {
@@ -107,9 +118,10 @@ impl Engine {
         cluster: Option<Routes>,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let core = core::Core::load(configuration, store, metrics, cluster, queue.clone(), now())?;
+        let core =
+            core::Core::load(configuration, store, Arc::clone(&metrics), cluster, queue.clone(), now())?;
         tokio::spawn(run(core, messages));
-        Ok(Self { queue })
+        Ok(Self { queue, metrics })
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
@@ -123,6 +135,7 @@ impl Engine {
     /// # Errors
     /// When the store refused, or the program is ending. Nothing was counted then.
     pub async fn report(&self, report: Report) -> Result<Accepted, Unavailable> {
+        let _timer = self.metrics.ingest_seconds.start_timer();
         let answer = self.ask(|answer| Message::Report(Box::new(report), answer)).await;
         answer.unwrap_or_else(|| Err(Unavailable("the analyzer is stopping".into())))
     }
@@ -147,11 +160,11 @@ impl Engine {
         self.ask(|answer| Message::Samples(id.to_owned(), answer)).await.flatten()
     }
 
-    /// The report on a canary's last rollout that ended.
+    /// The report on a canary's rollout that runs, or on the last that ended.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn rollout_report(&self, id: &str) -> Result<Option<RolloutReport>, StoreError> {
+    pub async fn rollout_report(&self, id: &str) -> Result<Option<crate::report::Report>, StoreError> {
         let answer = self.ask(|answer| Message::RolloutReport(id.to_owned(), answer)).await;
         answer.unwrap_or(Ok(None))
     }

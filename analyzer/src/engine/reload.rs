@@ -26,6 +26,9 @@ impl Core {
                 }
             }
         }
+        let stays = |id: &String| new.canaries.iter().any(|canary| canary.id.to_string() == *id);
+        let gone: Vec<String> = self.rollouts.keys().filter(|id| !stays(id)).cloned().collect();
+        self.forget(&gone, now);
         self.rollouts.retain(|id, _| new.canaries.iter().any(|canary| canary.id.to_string() == *id));
         self.rollouts.append(&mut added);
         for canary in &new.canaries {
@@ -33,7 +36,11 @@ impl Core {
                 take_over(rollout, canary, now, &mut writes)?;
             }
         }
+        let receivers_changed = self.configuration.server.alerts != new.server.alerts;
         self.configuration = new;
+        if receivers_changed {
+            self.start_receivers();
+        }
         self.settle(&writes, now);
         self.publish();
         Ok(())
