@@ -1,14 +1,18 @@
 //! The judge: what the filters' reports amount to, what that says about the canary, and what to do next.
 //! Pure functions of state, summary and time: nothing here reads a clock, a file or a socket.
 
+pub mod anomaly;
 pub mod confidence;
 pub mod evidence;
 pub mod histogram;
 pub mod observations;
 pub mod ramp;
 pub mod rules;
+pub mod sample;
 pub mod sample_ratio;
 pub mod settings;
+pub mod slo;
+pub mod statistics;
 pub mod summary;
 pub mod time;
 pub mod totals;

@@ -8,6 +8,7 @@ use crate::settings::{Decisions, Settings};
 use crate::summary::Summary;
 use crate::time::Time;
 use crate::verdict::{Outcome, Rule, Verdict};
+use serde::{Deserialize, Serialize};
 use serin_contract::Share;
 use std::time::Duration;
 
@@ -28,6 +29,29 @@ pub struct Facts {
     pub router_error: Option<String>,
     /// Why a gate keeps the weight where it is, though the rules would let it grow.
     pub gate: Option<String>,
+    /// What is known beside the reports: metrics, SLOs. Rule 7.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that is not as it should be, and what whoever configured it wants done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What to do.
+    pub breach: OnBreach,
+    /// What is wrong, naming metric or SLO, the number and the limit.
+    pub reason: String,
+}
+
+/// What a breach does to the release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum OnBreach {
+    /// It is rolled back.
+    Fail,
+    /// Its weight stays.
+    Hold,
+    /// It goes on, and says so.
+    #[default]
+    Warn,
 }
 
 /// Where the canary stands while it is judged.
@@ -43,7 +67,7 @@ pub struct Position {
 pub fn judge(settings: &Settings, at: Position, summary: &Summary, facts: &Facts, now: Time) -> Verdict {
     let enough = enough_requests(settings, summary);
     let fail = match settings.decisions {
-        Decisions::Evidence => error_rate(settings, summary)
+        Decisions::Evidence => error_rate(settings, at, summary)
             .or_else(|| latency(settings, at, summary))
             .or_else(|| error_evidence(settings, at, summary)),
         Decisions::Point if enough.is_some() => None,
@@ -52,8 +76,9 @@ pub fn judge(settings: &Settings, at: Position, summary: &Summary, facts: &Facts
     fail.or_else(|| data(summary, facts, now))
         .or_else(|| sample_ratio(summary))
         .or_else(|| routing(at, summary))
+        .or_else(|| findings(facts))
         .or(enough)
-        .unwrap_or_else(|| fine(at))
+        .unwrap_or_else(|| fine(at, facts))
 }
 
 /// Rule 1.
@@ -117,27 +142,48 @@ fn routing(at: Position, summary: &Summary) -> Option<Verdict> {
 }
 
 /// Rule 4: certainly above the limit.
-fn error_rate(settings: &Settings, summary: &Summary) -> Option<Verdict> {
+fn error_rate(settings: &Settings, at: Position, summary: &Summary) -> Option<Verdict> {
     let canary = &summary.window.canary;
     let limit = settings.limits.max_error_rate;
     let (low, _) = canary.error_rate_interval?;
     if canary.error_rate? <= limit || low <= limit {
         return None;
     }
-    Some(Verdict::new(Outcome::Fail, Rule::ErrorRate, too_many_errors(settings, summary)))
+    Some(Verdict::new(Outcome::Fail, Rule::ErrorRate, too_many_errors(settings, at, summary)))
 }
 
-fn too_many_errors(settings: &Settings, summary: &Summary) -> String {
+fn too_many_errors(settings: &Settings, at: Position, summary: &Summary) -> String {
     let canary = &summary.window.canary;
     format!(
         "error rate too high: {:.2} % of the canary's {} requests in the last minute failed (certainly above \
-         {:.2} %), the limit is {} %; stable is at {}",
+         {:.2} %), the limit is {} %; stable is at {}{}",
         canary.error_rate.unwrap_or(0.0),
         canary.requests,
         canary.error_rate_interval.map_or(0.0, |(low, _)| low),
         settings.limits.max_error_rate,
         percent(summary.window.stable.error_rate),
+        blame(settings, at, summary),
     )
+}
+
+/// Whether the canary is to blame for what broke the absolute limit: the limit protects users either way.
+fn blame(settings: &Settings, at: Position, summary: &Summary) -> String {
+    let evidence = &summary.evidence;
+    let stable = summary.window.stable.error_rate;
+    if at.weight == Share::ALL || stable.is_none() {
+        return String::new();
+    }
+    let numbers = format!("E = {:.3e} against {:.0}", evidence.errors, evidence.threshold);
+    if evidence.errors >= evidence.threshold {
+        format!("; the evidence is against the canary, {numbers}")
+    } else if stable.is_some_and(|rate| rate > settings.limits.max_error_rate) {
+        format!(
+            "; stable is above the limit too and the evidence does not blame the canary, {numbers}: both \
+             seem to suffer from something they share"
+        )
+    } else {
+        format!("; there is no evidence yet that the canary is to blame, {numbers}")
+    }
 }
 
 fn percent(rate: Option<f64>) -> String {
@@ -212,11 +258,26 @@ fn error_evidence(settings: &Settings, at: Position, summary: &Summary) -> Optio
 fn point(settings: &Settings, at: Position, summary: &Summary, now: Time) -> Option<Verdict> {
     let warm = now.since(at.step_started) >= settings.warmup;
     if warm && summary.window.canary.error_rate.is_some_and(|rate| rate > settings.limits.max_error_rate) {
-        return Some(Verdict::new(Outcome::Fail, Rule::ErrorRate, too_many_errors(settings, summary)));
+        return Some(Verdict::new(Outcome::Fail, Rule::ErrorRate, too_many_errors(settings, at, summary)));
     }
     let base =
         if at.weight == Share::ALL { summary.last_stable_p95 } else { summary.window.stable.latency_p95 };
     is_slower(settings, base, summary.window.canary.latency_p95).then(|| too_slow(base, summary, settings))
+}
+
+/// Rule 7: fails first, then holds; warnings wait for rule 9.
+fn findings(facts: &Facts) -> Option<Verdict> {
+    let stops = |breach: OnBreach, outcome: Outcome| {
+        let reasons = reasons(facts, breach)?;
+        Some(Verdict::new(outcome, Rule::Metric, reasons))
+    };
+    stops(OnBreach::Fail, Outcome::Fail).or_else(|| stops(OnBreach::Hold, Outcome::Hold))
+}
+
+fn reasons(facts: &Facts, breach: OnBreach) -> Option<String> {
+    let found = facts.findings.iter().filter(|finding| finding.breach == breach);
+    let reasons: Vec<&str> = found.map(|finding| finding.reason.as_str()).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Rule 8.
@@ -227,10 +288,13 @@ fn enough_requests(settings: &Settings, summary: &Summary) -> Option<Verdict> {
 }
 
 /// Rule 9.
-fn fine(at: Position) -> Verdict {
+fn fine(at: Position, facts: &Facts) -> Verdict {
     let mut reason = "All metrics within acceptable thresholds".to_owned();
     if at.weight == Share::ALL {
         reason.push_str("; no comparison possible: everybody is in the canary");
+    }
+    if let Some(warnings) = reasons(facts, OnBreach::Warn) {
+        reason.push_str(&format!("; but: {warnings}"));
     }
     Verdict::new(Outcome::Continue, Rule::Continue, reason)
 }

@@ -43,6 +43,8 @@ pub enum Rule {
     Latency,
     /// 6: the canary's errors against stable's.
     ErrorEvidence,
+    /// 7: what metrics and SLOs say.
+    Metric,
     /// 8: enough requests.
     RequestCount,
     /// What somebody's gate answered.

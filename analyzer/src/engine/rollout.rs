@@ -287,6 +287,7 @@ impl Rollout {
         Facts {
             router_error: self.route.error.as_ref().map(ToString::to_string),
             gate: self.book.hold(&self.spec.gates),
+            findings: Vec::new(),
         }
     }
 

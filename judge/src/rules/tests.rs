@@ -143,7 +143,7 @@ fn a_filter_that_reports_seldom_may_be_silent_for_three_of_its_intervals() {
 #[test]
 fn a_router_that_refuses_the_weight_holds() {
     let scene = Scene::healthy();
-    let facts = Facts { router_error: Some("conflict".into()), gate: None };
+    let facts = Facts { router_error: Some("conflict".into()), ..Facts::default() };
     let verdict = judge(&scene.settings, scene.at, &scene.summary(), &facts, scene.now);
     expect(&verdict, Outcome::Hold, Rule::Data, "the router refused the weight: conflict");
 }
@@ -215,7 +215,11 @@ fn ten_percent_against_one_percent_fails_with_error_rate_too_high() {
     (0..5).for_each(|_| scene.report(traffic(1000, 10, 300 * MS), traffic(100, 10, 300 * MS)));
     let verdict = scene.judge();
     expect(&verdict, Outcome::Fail, Rule::ErrorRate, "error rate too high: 10.00 %");
-    assert!(verdict.reason.ends_with("the limit is 5 %; stable is at 1.00 %"), "{}", verdict.reason);
+    assert!(
+        verdict.reason.contains("the limit is 5 %; stable is at 1.00 %; the evidence is against"),
+        "{}",
+        verdict.reason
+    );
 }
 
 #[test]
@@ -328,7 +332,7 @@ fn a_fail_wins_over_missing_data() {
     let mut scene = Scene::broken();
     scene.now = scene.now.plus(Duration::from_secs(20));
     assert_eq!(scene.judge().outcome, Outcome::Fail);
-    let facts = Facts { router_error: Some("conflict".into()), gate: None };
+    let facts = Facts { router_error: Some("conflict".into()), ..Facts::default() };
     let verdict = judge(&scene.settings, scene.at, &scene.summary(), &facts, scene.now);
     assert_eq!(verdict.outcome, Outcome::Fail);
 }
@@ -468,4 +472,53 @@ fn point_mode_at_full_share_compares_with_stables_last_latency() {
     scene.settings.decisions = Decisions::Point;
     scene.report(ArmReport::default(), traffic(20, 0, 300 * MS));
     expect(&scene.judge(), Outcome::Fail, Rule::Latency, "latency increased");
+}
+
+fn finding(breach: OnBreach, reason: &str) -> Finding {
+    Finding { breach, reason: reason.into() }
+}
+
+#[test]
+fn a_metric_fails_holds_or_warns_as_it_is_configured() {
+    let scene = Scene::healthy();
+    let judge = |findings: &[Finding]| {
+        let facts = Facts { findings: findings.to_vec(), ..Facts::default() };
+        judge(&scene.settings, scene.at, &scene.summary(), &facts, scene.now)
+    };
+    let (warn, hold) = (finding(OnBreach::Warn, "queue is long"), finding(OnBreach::Hold, "no Prometheus"));
+    let fail = finding(OnBreach::Fail, "saturation is 0.9, at most 0.8 is allowed");
+
+    expect(
+        &judge(std::slice::from_ref(&warn)),
+        Outcome::Continue,
+        Rule::Continue,
+        "thresholds; but: queue is long",
+    );
+    expect(&judge(&[warn.clone(), hold.clone()]), Outcome::Hold, Rule::Metric, "no Prometheus");
+    expect(&judge(&[warn, hold, fail]), Outcome::Fail, Rule::Metric, "saturation is 0.9");
+}
+
+#[test]
+fn a_metric_does_not_speak_before_the_reports_do() {
+    let scene = Scene::healthy();
+    let findings = vec![finding(OnBreach::Fail, "saturation")];
+    let facts = Facts { findings, router_error: Some("conflict".into()), ..Facts::default() };
+    let verdict = judge(&scene.settings, scene.at, &scene.summary(), &facts, scene.now);
+    expect(&verdict, Outcome::Hold, Rule::Data, "the router refused");
+}
+
+#[test]
+fn a_shared_outage_breaks_the_limit_and_the_reason_says_that_stable_is_as_bad() {
+    let mut scene = Scene::at(10.0);
+    scene.report(traffic(1800, 540, 100 * MS), traffic(200, 60, 100 * MS));
+    let verdict = scene.judge();
+    expect(&verdict, Outcome::Fail, Rule::ErrorRate, "stable is above the limit too");
+    assert!(verdict.reason.contains("the evidence does not blame the canary"), "{}", verdict.reason);
+}
+
+#[test]
+fn a_canary_alone_above_the_limit_is_blamed_by_the_evidence() {
+    let mut scene = Scene::at(10.0);
+    scene.report(traffic(1800, 18, 100 * MS), traffic(200, 60, 100 * MS));
+    expect(&scene.judge(), Outcome::Fail, Rule::ErrorRate, "the evidence is against the canary");
 }
