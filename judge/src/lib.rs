@@ -4,6 +4,7 @@
 pub mod anomaly;
 pub mod confidence;
 pub mod evidence;
+pub mod experiment;
 pub mod histogram;
 pub mod observations;
 pub mod ramp;

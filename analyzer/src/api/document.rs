@@ -21,6 +21,8 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "canaries", description = "What releases are doing; roles viewer and operator"),
         (name = "actions", description = "What people do by hand; role operator"),
+        (name = "experiments", description = "A/B tests: designing them (operator), reading them (viewer), \
+            assigning users and sending events (report or operator)"),
         (name = "filters", description = "For the filters in the proxies; role report"),
         (name = "service", description = "Probes, metrics and the filter's module; open to all")
     )

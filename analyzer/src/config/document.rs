@@ -1,6 +1,7 @@
 //! The configuration as it is written: names and shapes only, nothing checked yet. What a Canary says is the
 //! kind's spec, [`crate::kinds::CanarySpec`].
 
+use crate::experiments::ExperimentSpec;
 use crate::kinds::CanarySpec;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -70,6 +71,17 @@ pub(super) struct CanaryDocument {
     _kind: String,
     pub(super) metadata: Metadata,
     pub(super) spec: CanarySpec,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExperimentDocument {
+    #[serde(rename = "apiVersion")]
+    _api_version: ApiVersion,
+    #[serde(rename = "kind")]
+    _kind: String,
+    pub(super) metadata: Metadata,
+    pub(super) spec: ExperimentSpec,
 }
 
 #[derive(Deserialize)]

@@ -1,5 +1,5 @@
-//! The stand-alone configuration: a YAML file of several documents, one `kind: Serin` for the program
-//! and one `kind: Canary` for each release. Parsed, then compiled; nothing half-valid travels on.
+//! The stand-alone configuration: a YAML file of several documents, one `kind: Serin` for the program,
+//! one `kind: Canary` for each release and one `kind: Experiment` for each experiment. Parsed, then compiled; nothing half-valid travels on.
 
 mod canary;
 mod document;
@@ -13,8 +13,10 @@ pub use router::{Deployments, EnvoyRoutes, Promotion, Router, VirtualService};
 pub use server::Server;
 pub use token::Token;
 
-use document::{CanaryDocument, Header, ServerDocument};
+use crate::experiments::Experiment;
+use document::{CanaryDocument, ExperimentDocument, Header, ServerDocument};
 use serin_contract::FieldError;
+use serin_contract::plan::experiment::MAX_EXPERIMENTS;
 use serin_contract::plan::{Plan, PlanDocument};
 use std::path::Path;
 
@@ -25,6 +27,8 @@ pub struct Configuration {
     pub server: Server,
     /// The releases, in the file's order.
     pub canaries: Vec<Canary>,
+    /// The experiments, in the file's order.
+    pub experiments: Vec<Experiment>,
 }
 
 /// What is wrong with a configuration, and where.
@@ -65,6 +69,7 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
         .map_err(|error| Problem::Yaml(error.without_snippet().to_string()))?;
     let mut server = None;
     let mut canaries: Vec<Canary> = Vec::new();
+    let mut experiments: Vec<Experiment> = Vec::new();
     for (index, document) in documents.iter().enumerate().filter(|(_, document)| !document.is_null()) {
         let at = |error| Problem::Field { number: index + 1, error };
         let header: Header = read(document).map_err(at)?;
@@ -87,8 +92,23 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
                 }
                 canaries.push(canary);
             }
+            "Experiment" => {
+                let ExperimentDocument { metadata, spec, .. } = read(document).map_err(at)?;
+                let experiment = Experiment::compile(&metadata.name, spec).map_err(|error| {
+                    at(if error.path == "id" {
+                        FieldError::new("metadata.name", error.message)
+                    } else {
+                        error.under("spec")
+                    })
+                })?;
+                if experiments.iter().any(|known| known.id == experiment.id) {
+                    let message = format!("{} is there twice", experiment.id);
+                    return Err(at(FieldError::new("metadata.name", message)));
+                }
+                experiments.push(experiment);
+            }
             other => {
-                let message = format!("`{other}` is not known: allowed are Serin and Canary");
+                let message = format!("`{other}` is not known: allowed are Serin, Canary and Experiment");
                 return Err(at(FieldError::new("kind", message)));
             }
         }
@@ -96,7 +116,10 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
     let server = server
         .ok_or_else(|| Problem::Whole("has no document of `kind: Serin`: it says where to listen".into()))?;
     check_together(&canaries)?;
-    Ok(Configuration { server, canaries })
+    if experiments.len() > MAX_EXPERIMENTS {
+        return Err(Problem::Whole(format!("has more than {MAX_EXPERIMENTS} experiments")));
+    }
+    Ok(Configuration { server, canaries, experiments })
 }
 
 /// What no canary can see alone: two that claim the same host and path, or write the same route.
@@ -105,6 +128,7 @@ fn check_together(canaries: &[Canary]) -> Result<(), Problem> {
         revision: serin_contract::Revision(0),
         report_interval_ms: 500,
         canaries: canaries.iter().map(Canary::idle_plan).collect(),
+        experiments: Vec::new(),
     };
     Plan::compile(plan)
         .map_err(|error| Problem::Whole(format!("the canaries do not fit together: {error}")))?;

@@ -3,6 +3,7 @@
 
 mod act;
 mod core;
+mod experiments;
 mod filters;
 mod gating;
 mod ingest;
@@ -14,6 +15,7 @@ mod samples;
 mod view;
 
 pub use act::{Deed, Refused};
+pub use experiments::ExperimentView;
 pub use filters::FilterView;
 pub use ingest::Accepted;
 pub use view::CanaryView;
@@ -42,6 +44,7 @@ enum Message {
     Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
     RolloutReport(String, oneshot::Sender<Result<Option<RolloutReport>, StoreError>>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
+    Experiments(experiments::Ask),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
     Gated { canary: String, question: (usize, crate::gates::book::Question), result: Result<(), String> },
     Routed { canary: String, share: Share, result: Result<(), crate::router::RouterError> },
@@ -57,6 +60,7 @@ impl Message {
             | Self::Samples(..)
             | Self::RolloutReport(..)
             | Self::Act(..)
+            | Self::Experiments(..)
             | Self::Reload(..)
             | Self::Gated { .. }
             | Self::Routed { .. }
@@ -74,6 +78,8 @@ pub struct Unavailable(pub String);
 #[derive(Clone)]
 pub struct Engine {
     queue: mpsc::Sender<Message>,
+    /// For what is read beside the task and may take a while.
+    store: Redb,
 }
 
 impl Engine {
@@ -87,9 +93,9 @@ impl Engine {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let core = core::Core::load(configuration, store, metrics, queue.clone(), now())?;
+        let core = core::Core::load(configuration, store.clone(), metrics, queue.clone(), now())?;
         tokio::spawn(run(core, messages));
-        Ok(Self { queue })
+        Ok(Self { queue, store })
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {

@@ -3,6 +3,7 @@
 
 mod canary;
 mod errors;
+pub mod experiment;
 mod filter;
 mod numbers;
 mod report;
