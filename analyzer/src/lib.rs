@@ -8,6 +8,7 @@ pub mod engine;
 pub mod experiments;
 pub mod gates;
 pub mod kinds;
+pub mod kubernetes;
 pub mod metrics;
 pub mod module;
 pub mod router;

@@ -33,7 +33,7 @@ async fn routed() -> BTreeSet<String> {
     let server = configuration.server.clone();
     let store = Redb::open(&server.redb).expect("opens");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
-    let engine = Engine::start(configuration, store, Arc::clone(&metrics)).expect("starts");
+    let engine = Engine::start(configuration, store, Arc::clone(&metrics), None).expect("starts");
     let module = Arc::new(Module::load(None).expect("loads"));
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
     let router = serin::api::router(Shared { engine: engine.clone(), metrics, module, tokens });
@@ -104,6 +104,29 @@ fn every_call_says_how_it_fails_and_which_token_it_wants() {
         assert_eq!(document["components"]["securitySchemes"][role]["scheme"], "bearer");
     }
     resolve_all(&document, &document);
+}
+
+#[test]
+fn a_wrong_or_missing_token_is_refused_on_every_call_that_wants_one() {
+    let (folder, address) =
+        folder(", reportTokenFile: token, viewerTokenFile: token, operatorTokenFile: token");
+    std::fs::write(folder.path().join("token"), "a-token-of-all-roles-0123\n").expect("written");
+    let running = Running::start(folder.path(), address);
+    let document = document(&running);
+    let mut asked = 0;
+    for (path, item) in paths(&document) {
+        let real =
+            path.replace("{namespace}", "default").replace("{name}", "shop").replace("{deed}", "pause");
+        for method in METHODS.iter().filter(|method| item[**method]["security"].is_array()) {
+            for token in ["", "a-token-of-all-roles-0124", "a-token-of-all-roles-01234"] {
+                let (code, body) =
+                    running.call(&method.to_uppercase(), &real, token, "{}").expect("an answer");
+                assert_eq!(code, 401, "{method} {real} with `{token}`: {body}");
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked >= 3 * 7, "{asked} calls");
 }
 
 /// Every `$ref` leads somewhere.

@@ -31,8 +31,91 @@ fn check_names_what_will_not_work() {
         .expect("written");
     let bad = serin(folder.path(), &["check", "--output", "json", "serin.yaml"]);
     assert_eq!(bad.status.code(), Some(2));
-    let problems: Vec<String> = serde_json::from_slice(&bad.stdout).expect("JSON");
-    assert!(problems[0].contains("no route sends `x-canary: \"false\"`"), "{problems:?}");
+    let problems: Vec<serde_json::Value> = serde_json::from_slice(&bad.stdout).expect("JSON");
+    assert_eq!(problems[0]["severity"], "error");
+    assert_eq!(problems[0]["object"], "Canary default/shop");
+    assert_eq!(problems[0]["field"], "spec.router.envoyRoutes.path");
+    let message = problems[0]["message"].as_str().expect("text");
+    assert!(message.contains("no route sends `x-canary: \"false\"`"), "{message}");
+}
+
+/// A release in the mesh in which one thing is odd: the canary's cap.
+const MESH: &str = r#"
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {name: shop, namespace: web}
+spec:
+  host: shop
+  trafficPolicy: {connectionPool: {tcp: {maxConnections: 100}}}
+  subsets:
+    - {name: stable, labels: {version: v1}}
+    - name: canary
+      labels: {version: v2}
+      trafficPolicy: {connectionPool: {tcp: {maxConnections: 50}}}
+---
+apiVersion: serin.dev/v1alpha1
+kind: Canary
+metadata: {name: shop, namespace: web, resourceVersion: "7"}
+spec:
+  stableVersion: v1
+  canaryVersion: v2
+  hosts: [shop]
+  router: {virtualService: {name: shop}}
+status: {phase: Pending}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: shop, namespace: web}
+"#;
+
+const SERVICE: &str = r#"
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: shop, namespace: web}
+spec:
+  hosts: [shop]
+  http:
+    - route:
+        - {destination: {host: shop, subset: stable}, weight: 100}
+        - {destination: {host: shop, subset: canary}, weight: 0}
+"#;
+
+#[test]
+fn check_takes_what_a_release_in_the_mesh_needs_from_any_files_in_any_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    write("mesh.yaml", MESH);
+    write("service.yaml", SERVICE);
+    let alone = serin(folder.path(), &["check", "mesh.yaml"]);
+    let told = text(&alone.stdout);
+    assert_eq!(alone.status.code(), Some(2));
+    assert!(told.contains("Canary web/shop: spec.router.virtualService.name: there is no Virtual"), "{told}");
+
+    write("empty.yaml", "");
+    let both = serin(folder.path(), &["check", "mesh.yaml", "empty.yaml", "service.yaml"]);
+    let told = text(&both.stdout);
+    assert_eq!(both.status.code(), Some(2));
+    assert_eq!(told.lines().count(), 1, "{told}");
+    let place =
+        "warning: DestinationRule web/shop: spec.subsets[1].trafficPolicy.connectionPool.tcp.maxConnections";
+    assert!(told.starts_with(place) && told.contains("raise it to at least 100"), "{told}");
+    let warned = serin(folder.path(), &["check", "--allow-warnings", "mesh.yaml", "service.yaml"]);
+    assert_eq!(warned.status.code(), Some(0));
+
+    write("wrong.yaml", &MESH.replace("canaryVersion: v2", "canaryVersoin: v2").replace("Service", "Other"));
+    let told = text(&serin(folder.path(), &["check", "service.yaml", "wrong.yaml"]).stdout);
+    assert!(told.contains("wrong.yaml: document 2: spec.canaryVersoin: unknown field"), "{told}");
+    write("other.yaml", "apiVersion: v1\nkind: Service\n");
+    let told = text(&serin(folder.path(), &["check", "other.yaml"]).stdout);
+    assert_eq!(told, "error: other.yaml: no Serin, Canary, VirtualService or DestinationRule is there\n");
+}
+
+#[test]
+fn the_definitions_of_the_kinds_are_printed_as_yaml() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = serin(folder.path(), &["crd"]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).starts_with("---\napiVersion: apiextensions.k8s.io/v1\n"));
 }
 
 #[test]

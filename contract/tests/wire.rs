@@ -134,3 +134,33 @@ proptest! {
         drop(Plan::from_json(&text));
     }
 }
+
+#[test]
+fn a_cluster_of_istio_may_be_named_without_its_port() {
+    let named = canary("n/a", r#"["h"]"#, "/")
+        .replace(r#"["a"]"#, r#"["outbound|*|v1|shop.n.svc.cluster.local", "plain"]"#)
+        .replace(r#"["b"]"#, r#"["outbound|8000|v2|shop.n.svc.cluster.local"]"#);
+    let plan = Plan::from_json(plan(&named).as_bytes()).expect("a plan");
+    let arm = |cluster: &str| {
+        plan.canaries()
+            .first()
+            .and_then(|canary| canary.served_by(cluster.as_bytes()))
+            .map(serin_contract::Arm::name)
+    };
+    assert_eq!(arm("outbound|8000|v1|shop.n.svc.cluster.local"), Some("stable"));
+    assert_eq!(arm("outbound|80|v1|shop.n.svc.cluster.local"), Some("stable"));
+    assert_eq!(arm("plain"), Some("stable"));
+    assert_eq!(arm("outbound|8000|v2|shop.n.svc.cluster.local"), Some("canary"));
+    for stranger in [
+        "outbound|80|v2|shop.n.svc.cluster.local",
+        "outbound||v1|shop.n.svc.cluster.local",
+        "outbound|*|v1|shop.n.svc.cluster.local",
+        "outbound|80a|v1|shop.n.svc.cluster.local",
+        "inbound|80|v1|shop.n.svc.cluster.local",
+        "outbound|80|v1|shop.n.svc.cluster.local.",
+        "outbound|80",
+        "",
+    ] {
+        assert_eq!(arm(stranger), None, "{stranger}");
+    }
+}

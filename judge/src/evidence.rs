@@ -38,7 +38,30 @@ struct Lane {
     log_a: f64,
 }
 
+/// A mixture whose processes have all stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Stopped {
+    /// How many processes have started in this rollout.
+    pub starts: u64,
+    /// The natural logarithm of their weighted sum; none before the first.
+    pub log_sum: Option<f64>,
+}
+
 impl Mixture {
+    /// The mixture as it would be if its stratum ended now.
+    pub fn stopped(&self) -> Stopped {
+        Stopped {
+            starts: self.starts,
+            log_sum: self.finished.into_iter().chain(self.running()).reduce(log_add),
+        }
+    }
+
+    /// Goes on from stopped processes; the next stratum starts fresh ones.
+    pub fn carry_on(stopped: Stopped) -> Self {
+        Self { starts: stopped.starts, finished: stopped.log_sum, ..Self::default() }
+    }
+
     /// A new stratum: processes of earlier ones stop and keep their value.
     pub fn begin_stratum(&mut self, now: Time) {
         if let Some(part) = self.running() {

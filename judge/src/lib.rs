@@ -3,6 +3,7 @@
 
 pub mod anomaly;
 pub mod confidence;
+pub mod deployments;
 pub mod evidence;
 pub mod experiment;
 pub mod histogram;

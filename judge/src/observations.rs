@@ -1,5 +1,9 @@
 //! Everything observed about one canary: reports go in, a summary comes out.
 
+mod carried;
+
+pub use carried::Carried;
+
 use crate::confidence;
 use crate::evidence::Mixture;
 use crate::histogram::{Histogram, Quantile};

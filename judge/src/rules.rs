@@ -2,6 +2,7 @@
 //! what is known to be bad does not wait for what is unknown.
 
 use crate::confidence;
+use crate::deployments::Deployments;
 use crate::histogram::Quantile;
 use crate::sample_ratio;
 use crate::settings::{Decisions, Settings};
@@ -29,8 +30,29 @@ pub struct Facts {
     pub router_error: Option<String>,
     /// Why a gate keeps the weight where it is, though the rules would let it grow.
     pub gate: Option<String>,
+    /// What the release needs in the cluster and does not find there as it should be.
+    pub missing: Option<String>,
+    /// The Deployments, where the canary names them.
+    pub deployments: Option<Deployments>,
     /// What is known beside the reports: metrics, SLOs. Rule 7.
     pub findings: Vec<Finding>,
+}
+
+impl Facts {
+    /// Why what the release needs is not ready.
+    pub fn unready(&self) -> Option<Verdict> {
+        if let Some(missing) = &self.missing {
+            return Some(Verdict::new(Outcome::Hold, Rule::Routing, missing.clone()));
+        }
+        let reason = self.deployments.as_ref()?.unready()?;
+        Some(Verdict::new(Outcome::Hold, Rule::Deployments, reason))
+    }
+
+    /// Why the canary cannot carry this share yet.
+    pub fn shortage(&self, share: Share) -> Option<Verdict> {
+        let reason = self.deployments.as_ref()?.shortage(share)?;
+        Some(Verdict::new(Outcome::Hold, Rule::Deployments, reason))
+    }
 }
 
 /// Something that is not as it should be, and what whoever configured it wants done about it.
@@ -74,6 +96,7 @@ pub fn judge(settings: &Settings, at: Position, summary: &Summary, facts: &Facts
         Decisions::Point => point(settings, at, summary, now),
     };
     fail.or_else(|| data(summary, facts, now))
+        .or_else(|| facts.unready())
         .or_else(|| sample_ratio(summary))
         .or_else(|| routing(at, summary))
         .or_else(|| findings(facts))

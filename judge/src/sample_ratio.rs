@@ -18,16 +18,42 @@ pub struct SampleRatio {
     rho: f64,
     canary: u64,
     stable: u64,
+    /// Whether all strata have finished.
+    #[serde(default)]
+    idle: bool,
+}
+
+/// Strata that have all finished.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Stopped {
+    /// How many of this rollout.
+    pub strata: u64,
+    /// The natural logarithm of their weighted sum; none before the first.
+    pub log_sum: Option<f64>,
 }
 
 impl SampleRatio {
+    /// The strata as if the running one ended now.
+    pub fn stopped(&self) -> Stopped {
+        Stopped {
+            strata: self.strata,
+            log_sum: self.finished.into_iter().chain(self.running()).reduce(log_add),
+        }
+    }
+
+    /// Goes on from finished strata.
+    pub fn carry_on(stopped: Stopped) -> Self {
+        Self { strata: stopped.strata, finished: stopped.log_sum, idle: true, ..Self::default() }
+    }
+
     /// A new stratum; earlier ones keep their value.
     pub fn begin_stratum(&mut self, rho: f64) {
         if let Some(part) = self.running() {
             self.finished = Some(self.finished.map_or(part, |sum| log_add(sum, part)));
         }
         self.strata += 1;
-        (self.rho, self.canary, self.stable) = (rho, 0, 0);
+        (self.rho, self.canary, self.stable, self.idle) = (rho, 0, 0, false);
     }
 
     /// The units seen so far in this stratum.
@@ -36,7 +62,7 @@ impl SampleRatio {
     }
 
     fn running(&self) -> Option<f64> {
-        if self.strata == 0 {
+        if self.strata == 0 || self.idle {
             return None;
         }
         let k = self.strata as f64;

@@ -26,6 +26,8 @@ pub struct Settings {
     pub decisions: Decisions,
     /// Whether somebody outside has to agree before the release counts as succeeded.
     pub confirm_promotion: bool,
+    /// What follows the last share.
+    pub promotion: Promotion,
 }
 
 /// What the canary may not do.
@@ -53,6 +55,16 @@ pub enum Decisions {
     Point,
 }
 
+/// How stable comes to the canary's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Promotion {
+    /// A person brings it there, and says so by `stableVersion`.
+    #[default]
+    Manual,
+    /// Its Deployment gets the canary's pods.
+    Copy,
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -66,6 +78,7 @@ impl Default for Settings {
             skip_analysis: false,
             decisions: Decisions::Evidence,
             confirm_promotion: false,
+            promotion: Promotion::Manual,
         }
     }
 }

@@ -47,6 +47,8 @@ pub enum Rule {
     Metric,
     /// 8: enough requests.
     RequestCount,
+    /// The Deployments are ready, and the canary's has room for its share.
+    Deployments,
     /// What somebody's gate answered.
     Gate,
     /// 9: nothing is against it.

@@ -45,8 +45,10 @@ async fn raw(target: SocketAddr, headers: &[(&str, Vec<u8>)]) -> Result<(u16, Op
     Ok((status.with_context(|| format!("no status in {answer:?}"))?, version))
 }
 
+type Headers = Vec<(&'static str, Vec<u8>)>;
+
 /// What strangers send; each with whether Envoy's default limits let it in.
-fn hostile() -> Vec<(Vec<(&'static str, Vec<u8>)>, bool)> {
+fn hostile() -> Vec<(Headers, bool)> {
     let deep = "eyJhIjpb".repeat(6_000);
     vec![
         (vec![("x-a", b"\xff\xfe\x80".to_vec()), ("cookie", b"\xc3\x28=\xff; uid".to_vec())], true),

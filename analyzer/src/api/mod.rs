@@ -16,10 +16,12 @@ mod stall;
 pub use access::Tokens;
 pub use audit::TARGET as AUDIT;
 pub use listener::serve;
+pub(crate) use problem::Problem;
 
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::module::Module;
+use axum::extract::FromRef;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use std::sync::{Arc, RwLock};
@@ -57,6 +59,50 @@ pub fn router(shared: Shared) -> Router {
         .layer(Extension(document::Text::of(&document)))
         .layer(from_fn(limits::time))
         .with_state(shared)
+}
+
+/// What a replica answers that does not lead: whatever needs no engine.
+pub fn follower(metrics: Arc<Metrics>, module: Arc<Module>) -> Router {
+    let (router, _) = OpenApiRouter::<Own>::new()
+        .routes(routes!(service::metrics))
+        .routes(routes!(service::module))
+        .split_for_parts();
+    router
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn(limits::time))
+        .with_state(Own { metrics, module })
+}
+
+/// What handlers without an engine share.
+#[derive(Clone)]
+struct Own {
+    metrics: Arc<Metrics>,
+    module: Arc<Module>,
+}
+
+impl FromRef<Own> for Arc<Metrics> {
+    fn from_ref(own: &Own) -> Self {
+        Self::clone(&own.metrics)
+    }
+}
+
+impl FromRef<Own> for Arc<Module> {
+    fn from_ref(own: &Own) -> Self {
+        Self::clone(&own.module)
+    }
+}
+
+impl FromRef<Shared> for Arc<Metrics> {
+    fn from_ref(shared: &Shared) -> Self {
+        Self::clone(&shared.metrics)
+    }
+}
+
+impl FromRef<Shared> for Arc<Module> {
+    fn from_ref(shared: &Shared) -> Self {
+        Self::clone(&shared.module)
+    }
 }
 
 fn viewer(shared: &Shared) -> OpenApiRouter<Shared> {

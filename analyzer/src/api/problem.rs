@@ -7,7 +7,7 @@ use serin_contract::FieldError;
 
 /// An error that a caller can act on.
 #[derive(Debug, Serialize)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     #[serde(skip)]
     code: StatusCode,
     title: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Problem {
 }
 
 impl Problem {
-    pub(super) fn new(code: StatusCode, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(code: StatusCode, detail: impl Into<String>) -> Self {
         let title = code.canonical_reason().unwrap_or("Error");
         Self { code, title, status: code.as_u16(), detail: detail.into(), field: None }
     }

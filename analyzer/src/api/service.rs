@@ -3,9 +3,12 @@
 use super::Shared;
 use super::problem::Problem;
 use super::schema::{self, Stopping};
+use crate::metrics::Metrics;
+use crate::module::Module;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 
 /// Alive: the engine answers
 #[utoipa::path(get, path = "/healthz", tag = "service",
@@ -24,9 +27,9 @@ pub(super) async fn ready(State(shared): State<Shared>) -> Result<&'static str, 
 /// Metrics for Prometheus
 #[utoipa::path(get, path = "/metrics", tag = "service",
     responses((status = 200, description = "The text format", body = String, content_type = "text/plain")))]
-pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
+pub(super) async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
     let text = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, text)], shared.metrics.text()).into_response()
+    ([(header::CONTENT_TYPE, text)], metrics.text()).into_response()
 }
 
 /// The filter's wasm module: `filter.wasm`, and the same under its digest, which may be cached for ever
@@ -35,8 +38,8 @@ pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
     responses((status = 200, description = "The module", body = Vec<u8>, content_type = "application/wasm"),
         (status = 404, description = "No such file, or built without the module", body = schema::Problem,
             content_type = "application/problem+json")))]
-pub(super) async fn module(State(shared): State<Shared>, Path(file): Path<String>) -> Response {
-    let digest = shared.module.digest();
+pub(super) async fn module(State(module): State<Arc<Module>>, Path(file): Path<String>) -> Response {
+    let digest = module.digest();
     let cache = match file.as_str() {
         "filter.wasm" => "no-cache",
         name if name == format!("filter-{digest}.wasm") => "public, max-age=31536000, immutable",
@@ -45,7 +48,7 @@ pub(super) async fn module(State(shared): State<Shared>, Path(file): Path<String
                 .into_response();
         }
     };
-    match shared.module.bytes() {
+    match module.bytes() {
         Ok(bytes) => {
             let headers = [(header::CONTENT_TYPE, "application/wasm"), (header::CACHE_CONTROL, cache)];
             (headers, [(header::ETAG, format!("\"{digest}\""))], bytes.to_vec()).into_response()

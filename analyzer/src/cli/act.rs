@@ -25,10 +25,20 @@ pub(super) struct Act {
 }
 
 impl Act {
+    /// The canary and the reason, for who does it without an analyzer.
+    pub(super) fn what(&self) -> Result<(&str, &str), Failure> {
+        Ok((checked(&self.canary)?, &self.reason))
+    }
+
+    pub(super) fn output(&self) -> Output {
+        self.output
+    }
+
     pub(super) fn run(self, deed: Deed) -> Result<(), Failure> {
+        let canary = checked(&self.canary)?;
         let by = self.by.filter(|by| !by.is_empty());
         let body = json!({ "reason": self.reason, "by": by });
-        let path = format!("/v1/canaries/{}/{}", checked(&self.canary)?, deed.name());
+        let path = format!("/v1/canaries/{}/{}", canary, deed.name());
         let canary = self.server.connect()?.call(Method::POST, &path, Some(&body))?;
         match self.output {
             Output::Json => print_json(&canary),

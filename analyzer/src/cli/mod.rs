@@ -4,10 +4,13 @@ mod act;
 mod assign;
 mod check;
 mod client;
+mod cluster;
 mod crd;
 mod filter;
 mod pages;
+mod rollback;
 mod serve;
+mod serve_kubernetes;
 mod status;
 mod table;
 
@@ -26,7 +29,7 @@ pub struct Arguments {
 enum Command {
     /// Run the analyzer
     Serve(serve::Serve),
-    /// Check configuration files, and the route files that they name, before anything is touched
+    /// Check configurations and what they name, in files or in a cluster, before anything is touched
     Check(check::Check),
     /// Say which arm users fall into
     Assign(assign::Assign),
@@ -39,7 +42,7 @@ enum Command {
     /// Give the canary everything now
     Promote(act::Act),
     /// Give stable everything now
-    Rollback(act::Act),
+    Rollback(rollback::Rollback),
     /// Write the filter's wasm module to standard output
     Filter,
     /// Write the Kubernetes kinds' definitions to standard output, as YAML
@@ -78,7 +81,7 @@ impl Arguments {
             Command::Pause(act) => act.run(crate::engine::Deed::Pause),
             Command::Resume(act) => act.run(crate::engine::Deed::Resume),
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),
-            Command::Rollback(act) => act.run(crate::engine::Deed::Rollback),
+            Command::Rollback(rollback) => rollback.run(),
             Command::Filter => filter::run(),
             Command::Crd => crd::run(),
             Command::Completions(completions) => completions.run(),

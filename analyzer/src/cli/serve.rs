@@ -2,6 +2,7 @@
 //! reads the configuration again; SIGTERM and SIGINT store everything and end it.
 
 use super::Failure;
+use super::serve_kubernetes::{self, InCluster};
 use crate::api::{self, Shared, Tokens};
 use crate::config::{Configuration, Server};
 use crate::engine::Engine;
@@ -26,6 +27,8 @@ pub(super) struct Serve {
     /// Which log lines are written, as in info or serin=debug
     #[arg(long, env = "SERIN_LOG", default_value = "info")]
     log: String,
+    #[command(flatten)]
+    cluster: InCluster,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -45,13 +48,17 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| Failure::Failed(format!("the runtime does not start: {error}")))?;
-        runtime.block_on(serve(&self.config, configuration))
+        match self.cluster.is_wanted() {
+            true => runtime.block_on(serve_kubernetes::serve(&self.cluster, configuration)),
+            false => runtime.block_on(serve(&self.config, configuration)),
+        }
     }
 }
 
 fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> {
-    // The audit is written whatever else is asked for.
-    let filter = tracing_subscriber::EnvFilter::try_new(format!("{filter},{}=info", api::AUDIT))
+    // The audit is written whatever else is asked for; failed calls of the API server we log ourselves.
+    let always = format!("{}=info,kube_client::client::builder=off", api::AUDIT);
+    let filter = tracing_subscriber::EnvFilter::try_new(format!("{filter},{always}"))
         .map_err(|error| Failure::Wrong(format!("--log {filter}: {error}")))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
@@ -78,7 +85,7 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
         Stop::new().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
     let hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
-    let engine = Engine::start(configuration, store, Arc::clone(&metrics))
+    let engine = Engine::start(configuration, store, Arc::clone(&metrics), None)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
     let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
@@ -102,14 +109,14 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
     Ok(())
 }
 
-fn certificate(server: &Server) -> Result<Option<Certificate>, Failure> {
+pub(super) fn certificate(server: &Server) -> Result<Option<Certificate>, Failure> {
     let Some(files) = &server.tls else { return Ok(None) };
     let pair =
         Pair::load(files).map_err(|error| Failure::Wrong(format!("spec.tls.{}: {error}", error.field())))?;
     Ok(Some(Certificate::new(files.clone(), pair)))
 }
 
-fn open(server: &Server) -> Result<(Redb, Module), Failure> {
+pub(super) fn open(server: &Server) -> Result<(Redb, Module), Failure> {
     let store = Redb::open(&server.redb).map_err(|error| {
         let file = server.redb.display();
         Failure::Failed(format!(
@@ -165,17 +172,17 @@ impl Reload {
     }
 }
 
-struct Stop {
+pub(super) struct Stop {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Stop {
-    fn new() -> std::io::Result<Self> {
+    pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn wait(&mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

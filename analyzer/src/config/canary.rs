@@ -2,13 +2,13 @@
 
 use super::document::CanaryDocument;
 use super::gates;
-use super::router::{self, Deployments, Promotion, Router};
+use super::router::{self, Deployments, Router};
 use crate::gates::{Gate, When};
 use crate::kinds::{CanarySpec, DecisionsSpec, LimitsSpec, RampSpec, Seconds, UnitSpec};
 use serin_contract::plan::{self, CanaryDocument as CanaryPlanDocument, Exclude, Manual, UnitSource};
 use serin_contract::segment::SegmentDocument;
 use serin_contract::{FieldError, Sample, Share, Step, Stratum};
-use serin_judge::settings::{Decisions, Limits, Ramp, Settings};
+use serin_judge::settings::{Decisions, Limits, Promotion, Ramp, Settings};
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -41,8 +41,6 @@ pub struct Canary {
     pub router: Router,
     /// The Deployments of the two versions, where they are named.
     pub deployments: Option<Deployments>,
-    /// Who makes the canary the stable version in the end.
-    pub promotion: Promotion,
     /// How the judge treats it.
     pub settings: Settings,
     /// Who is asked before, during and after.
@@ -111,6 +109,11 @@ impl Canary {
         }
     }
 
+    /// The hosts whose requests are assigned, in all forms of a service's name.
+    pub fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+
     /// The plan of a release that nobody is in yet.
     pub(super) fn idle_plan(&self) -> CanaryPlanDocument {
         self.plan(&Moment {
@@ -167,6 +170,10 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
     let manual = raw.manual.compile(raw.manual_keys).ok_or_else(|| {
         FieldError::new("manualKeys", "and `manual: WithKey` go together: give both or neither")
     })?;
+    settings.promotion = raw.promotion.into();
+    if settings.promotion == Promotion::Copy && raw.deployments.is_none() {
+        return Err(FieldError::new("promotion", "Copy needs spec.deployments: name both, or choose Manual"));
+    }
     let gates = gates::compile(raw.gates)?;
     settings.confirm_promotion =
         gates.iter().any(|gate| matches!(gate.when, When::BeforePromotion | When::DuringAnalysis));
@@ -176,7 +183,6 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
         canary_version: raw.canary_version,
         router: router::compile(raw.router, base)?,
         deployments: raw.deployments.map(router::compile_deployments).transpose()?,
-        promotion: raw.promotion.into(),
         settings,
         gates,
         hosts,

@@ -71,6 +71,9 @@ pub(super) struct CanaryDocument {
     _kind: String,
     pub(super) metadata: Metadata,
     pub(super) spec: CanarySpec,
+    /// There where the document comes from a cluster.
+    #[serde(default, rename = "status")]
+    _status: serde::de::IgnoredAny,
 }
 
 #[derive(Deserialize)]

@@ -9,12 +9,12 @@ mod server;
 mod token;
 
 pub use canary::{Canary, CanaryId, Moment};
-pub use router::{Deployments, EnvoyRoutes, Promotion, Router, VirtualService};
+pub use router::{Deployments, EnvoyRoutes, Router, VirtualService};
 pub use server::Server;
 pub use token::Token;
 
 use crate::experiments::Experiment;
-use document::{CanaryDocument, ExperimentDocument, Header, ServerDocument};
+use document::{ExperimentDocument, Header, ServerDocument};
 use serin_contract::FieldError;
 use serin_contract::plan::experiment::MAX_EXPERIMENTS;
 use serin_contract::plan::{Plan, PlanDocument};
@@ -78,12 +78,10 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
                 return Err(at(FieldError::new("kind", "`Serin` is there twice: allowed is one")));
             }
             "Serin" => {
-                let raw: ServerDocument = read(document).map_err(at)?;
-                server = Some(Server::compile(raw.spec, base).map_err(|error| at(error.under("spec")))?);
+                server = Some(read_server(document, base).map_err(at)?);
             }
             "Canary" => {
-                let raw: CanaryDocument = read(document).map_err(at)?;
-                let canary = Canary::read(raw, base).and_then(stand_alone).map_err(at)?;
+                let canary = read_canary(document, base).and_then(stand_alone).map_err(at)?;
                 if canaries.iter().any(|known| known.id == canary.id) {
                     return Err(at(FieldError::new(
                         "metadata.name",
@@ -115,29 +113,48 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
     }
     let server = server
         .ok_or_else(|| Problem::Whole("has no document of `kind: Serin`: it says where to listen".into()))?;
-    check_together(&canaries)?;
+    check_together(&canaries).map_err(Problem::Whole)?;
     if experiments.len() > MAX_EXPERIMENTS {
         return Err(Problem::Whole(format!("has more than {MAX_EXPERIMENTS} experiments")));
     }
     Ok(Configuration { server, canaries, experiments })
 }
 
+/// A document of `kind: Serin`, checked.
+///
+/// # Errors
+/// With the field's path and what is allowed.
+pub fn read_server(document: &serde_json::Value, base: &Path) -> Result<Server, FieldError> {
+    let raw: ServerDocument = read(document)?;
+    Server::compile(raw.spec, base).map_err(|error| error.under("spec"))
+}
+
+/// A document of `kind: Canary`, from a file or from a cluster, checked.
+///
+/// # Errors
+/// With the field's path and what is allowed.
+pub fn read_canary(document: &serde_json::Value, base: &Path) -> Result<Canary, FieldError> {
+    Canary::read(read(document)?, base)
+}
+
 /// What no canary can see alone: two that claim the same host and path, or write the same route.
-fn check_together(canaries: &[Canary]) -> Result<(), Problem> {
+///
+/// # Errors
+/// A sentence that names both.
+pub fn check_together(canaries: &[Canary]) -> Result<(), String> {
     let plan = PlanDocument {
         revision: serin_contract::Revision(0),
         report_interval_ms: 500,
         canaries: canaries.iter().map(Canary::idle_plan).collect(),
         experiments: Vec::new(),
     };
-    Plan::compile(plan)
-        .map_err(|error| Problem::Whole(format!("the canaries do not fit together: {error}")))?;
+    Plan::compile(plan).map_err(|error| format!("the canaries do not fit together: {error}"))?;
     for (index, canary) in canaries.iter().enumerate() {
         if let Some(other) = canaries[..index].iter().find(|other| same_weights(other, canary)) {
-            return Err(Problem::Whole(format!(
+            return Err(format!(
                 "{} and {} write the same weights: give each its own clusters or subsets",
                 other.id, canary.id,
-            )));
+            ));
         }
     }
     Ok(())
@@ -153,7 +170,10 @@ fn same_weights(one: &Canary, other: &Canary) -> bool {
 }
 
 /// What a file can ask for and only the cluster can give.
-fn stand_alone(canary: Canary) -> Result<Canary, FieldError> {
+///
+/// # Errors
+/// With the router's path.
+pub fn stand_alone(canary: Canary) -> Result<Canary, FieldError> {
     match canary.router {
         Router::EnvoyRoutes(_) => Ok(canary),
         Router::VirtualService(_) => Err(FieldError::new(

@@ -4,6 +4,7 @@ use crate::kinds::{
     DeploymentsSpec, EnvoyRoutesSpec, HeaderRoutesSpec, PromotionSpec, RouterSpec, VirtualServiceSpec,
 };
 use serin_contract::{FieldError, PerArm};
+use serin_judge::settings::Promotion;
 use std::path::{Path, PathBuf};
 
 /// Where weights are written.
@@ -37,15 +38,6 @@ pub struct VirtualService {
 
 /// The Deployments of the two versions, in the Canary's namespace.
 pub type Deployments = PerArm<String>;
-
-/// Who makes the canary the stable version in the end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Promotion {
-    /// A person.
-    Manual,
-    /// Serin, by copying the canary Deployment's pod template.
-    Copy,
-}
 
 impl Router {
     /// The clusters of each version that are known from the configuration alone. A VirtualService's follow

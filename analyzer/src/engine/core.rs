@@ -6,12 +6,14 @@ use super::filters::Filters;
 use super::gating::Outgoing;
 use super::plans::Published;
 use super::rollout::Rollout;
+use super::route::Due;
 use super::view::CanaryView;
-use crate::config::{Canary, Configuration};
+use crate::config::{Canary, Configuration, Router};
 use crate::experiments::Desk;
 use crate::gates::webhook;
+use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
-use crate::router::{self, RouterError};
+use crate::router::{self, RouterError, Written};
 use crate::store::{Redb, StoreError, Write};
 use serin_contract::Share;
 use serin_judge::time::Time;
@@ -31,6 +33,8 @@ pub(super) struct Core {
     pub(super) plan: Published,
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Redb,
+    /// The way to the cluster's objects; none outside a cluster.
+    cluster: Option<Routes>,
     queue: mpsc::Sender<Message>,
     save_again: Option<Time>,
 }
@@ -40,6 +44,7 @@ impl Core {
         configuration: Configuration,
         store: Redb,
         metrics: Arc<Metrics>,
+        cluster: Option<Routes>,
         queue: mpsc::Sender<Message>,
         now: Time,
     ) -> Result<Self, StoreError> {
@@ -63,6 +68,7 @@ impl Core {
             plan,
             metrics,
             store,
+            cluster,
             queue,
             save_again: None,
         };
@@ -78,7 +84,8 @@ impl Core {
         self.ingest(reports, now);
         let (asked, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|message| matches!(message, Message::Experiments(_)));
-        self.experiment(asked.into_iter().filter_map(Message::into_ask).collect(), now);
+        let ask = |message| if let Message::Experiments(ask) = message { Some(ask) } else { None };
+        self.experiment(asked.into_iter().filter_map(ask).collect(), now);
         for message in others {
             if let Some(stop) = self.handle(message, now) {
                 return Some(stop);
@@ -113,6 +120,18 @@ impl Core {
                 self.publish();
             }
             Message::Routed { canary, share, result } => self.routed(&canary, share, result, now),
+            Message::Apply(canary, takeover, answer) => {
+                drop(answer.send(self.apply(&canary, takeover.map(|takeover| *takeover), now)));
+            }
+            Message::Remove(canary, answer) => {
+                self.remove(&canary);
+                // Whoever asked may have gone.
+                let _ = answer.send(());
+            }
+            Message::See(canary, seen) => self.see(&canary, seen, now),
+            Message::Releases(answer) => {
+                drop(answer.send(self.rollouts.values().map(|rollout| rollout.release(now)).collect()));
+            }
             Message::Stop(answer) => {
                 self.save_all();
                 return Some(answer);
@@ -149,8 +168,8 @@ impl Core {
             for outgoing in rollout.outgoing.drain(..) {
                 send_call(self.queue.clone(), id.clone(), outgoing);
             }
-            if let Some(share) = rollout.route.due(now) {
-                send_weight(self.queue.clone(), id.clone(), &rollout.spec, share);
+            if let Some(due) = rollout.route.due(now) {
+                send_weight(self.queue.clone(), self.cluster.clone(), id.clone(), &rollout.spec, due);
             }
         }
     }
@@ -172,7 +191,7 @@ impl Core {
         }
     }
 
-    fn routed(&mut self, canary: &str, share: Share, result: Result<(), RouterError>, now: Time) {
+    fn routed(&mut self, canary: &str, share: Share, result: Result<Written, RouterError>, now: Time) {
         let outcome = if result.is_ok() { "written" } else { "failed" };
         self.metrics.router_writes.with_label_values(&[canary, outcome]).inc();
         let mut writes = Vec::new();
@@ -226,7 +245,7 @@ pub(super) fn open(
 ) -> Result<Rollout, StoreError> {
     let rollout = match store.canary(&canary.id.to_string())? {
         Some(stored) => Rollout::restore(canary.clone(), stored, now, writes),
-        None => Rollout::new(canary.clone(), now),
+        None => Rollout::new(canary.clone(), 0, now),
     };
     writes.push(rollout.snapshot());
     Ok(rollout)
@@ -263,12 +282,26 @@ fn send_call(queue: mpsc::Sender<Message>, canary: String, outgoing: Outgoing) {
     });
 }
 
-/// Files are written beside the engine's task; the answer comes back as a message.
-fn send_weight(queue: mpsc::Sender<Message>, canary: String, spec: &Canary, share: Share) {
-    let router = spec.router.clone();
+/// Weights are written beside the engine's task; the answer comes back as a message.
+fn send_weight(
+    queue: mpsc::Sender<Message>,
+    cluster: Option<Routes>,
+    canary: String,
+    spec: &Canary,
+    due: Due,
+) {
+    let (router, namespace, share) = (spec.router.clone(), spec.id.namespace.clone(), due.share);
     tokio::spawn(async move {
-        let written = tokio::task::spawn_blocking(move || router::write(&router, share)).await;
-        let result = written.unwrap_or_else(|error| Err(RouterError::failed(&error.to_string())));
+        let result = match (&router, cluster) {
+            (Router::VirtualService(service), Some(cluster)) => {
+                cluster.write(&namespace, service, share, due.stood).await
+            }
+            (Router::VirtualService(_) | Router::EnvoyRoutes(_), _) => {
+                let written = tokio::task::spawn_blocking(move || router::write(&router, share)).await;
+                let result = written.unwrap_or_else(|error| Err(RouterError::failed(&error.to_string())));
+                result.map(|()| Written::Stands(0))
+            }
+        };
         drop(queue.send(Message::Routed { canary, share, result }).await);
     });
 }

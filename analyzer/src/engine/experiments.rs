@@ -68,24 +68,6 @@ type Work = Box<dyn FnOnce(&mut Draft<'_>, Time) -> Reply + Send>;
 /// One question.
 pub(super) struct Ask(Work);
 
-impl Message {
-    pub(super) fn into_ask(self) -> Option<Ask> {
-        match self {
-            Self::Experiments(ask) => Some(ask),
-            Self::Report(..)
-            | Self::Canaries(_)
-            | Self::Filters(_)
-            | Self::Samples(..)
-            | Self::RolloutReport(..)
-            | Self::Act(..)
-            | Self::Reload(..)
-            | Self::Gated { .. }
-            | Self::Routed { .. }
-            | Self::Stop(_) => None,
-        }
-    }
-}
-
 impl Core {
     /// Answers everything that waits, with one commit.
     pub(super) fn experiment(&mut self, asked: Vec<Ask>, now: Time) {

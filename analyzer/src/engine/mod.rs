@@ -2,6 +2,7 @@
 //! there are no locks, and what it decides has one order.
 
 mod act;
+mod cluster;
 mod core;
 mod experiments;
 mod filters;
@@ -15,12 +16,14 @@ mod samples;
 mod view;
 
 pub use act::{Deed, Refused};
+pub use cluster::{Release, Seen, Takeover};
 pub use experiments::ExperimentView;
 pub use filters::FilterView;
 pub use ingest::Accepted;
-pub use view::CanaryView;
+pub use view::{CanaryView, RouterView};
 
-use crate::config::Configuration;
+use crate::config::{Canary, Configuration};
+use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
 use crate::store::{Redb, RolloutReport, StoreError};
 use serin_contract::{Report, Share};
@@ -46,8 +49,20 @@ enum Message {
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
     Experiments(experiments::Ask),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
-    Gated { canary: String, question: (usize, crate::gates::book::Question), result: Result<(), String> },
-    Routed { canary: String, share: Share, result: Result<(), crate::router::RouterError> },
+    Gated {
+        canary: String,
+        question: (usize, crate::gates::book::Question),
+        result: Result<(), String>,
+    },
+    Routed {
+        canary: String,
+        share: Share,
+        result: Result<crate::router::Written, crate::router::RouterError>,
+    },
+    Apply(Box<Canary>, Option<Box<Takeover>>, oneshot::Sender<Result<(), String>>),
+    Remove(String, oneshot::Sender<()>),
+    See(String, Seen),
+    Releases(oneshot::Sender<Vec<Release>>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -64,6 +79,10 @@ impl Message {
             | Self::Reload(..)
             | Self::Gated { .. }
             | Self::Routed { .. }
+            | Self::Apply(..)
+            | Self::Remove(..)
+            | Self::See(..)
+            | Self::Releases(_)
             | Self::Stop(_) => None,
         }
     }
@@ -91,9 +110,10 @@ impl Engine {
         configuration: Configuration,
         store: Redb,
         metrics: Arc<Metrics>,
+        cluster: Option<Routes>,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let core = core::Core::load(configuration, store.clone(), metrics, queue.clone(), now())?;
+        let core = core::Core::load(configuration, store.clone(), metrics, cluster, queue.clone(), now())?;
         tokio::spawn(run(core, messages));
         Ok(Self { queue, store })
     }
@@ -159,6 +179,33 @@ impl Engine {
     pub async fn reload(&self, configuration: Configuration) -> Result<(), String> {
         let answer = self.ask(|answer| Message::Reload(Box::new(configuration), answer)).await;
         answer.unwrap_or_else(|| Err("the analyzer is stopping".into()))
+    }
+
+    /// Takes over the spec of a Canary in the cluster; `takeover` is what its status says, where the engine
+    /// does not know it yet.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit; then everything is as before.
+    pub async fn apply(&self, canary: Canary, takeover: Option<Takeover>) -> Result<(), String> {
+        let (canary, takeover) = (Box::new(canary), takeover.map(Box::new));
+        let answer = self.ask(|answer| Message::Apply(canary, takeover, answer)).await;
+        answer.unwrap_or_else(|| Err("the analyzer is stopping".into()))
+    }
+
+    /// Lets go of a canary; from then on nothing writes its weights.
+    pub async fn remove(&self, id: &str) {
+        self.ask(|answer| Message::Remove(id.to_owned(), answer)).await;
+    }
+
+    /// Shows what the cluster has of a canary.
+    pub async fn see(&self, id: &str, seen: Seen) {
+        // An engine that is gone has nothing to look at.
+        let _ = self.queue.send(Message::See(id.to_owned(), seen)).await;
+    }
+
+    /// All releases, for their Canaries' status; nothing when the engine is gone.
+    pub async fn releases(&self) -> Option<Vec<Release>> {
+        self.ask(Message::Releases).await
     }
 
     /// Stores everything and ends the engine.

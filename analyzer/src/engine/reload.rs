@@ -66,7 +66,7 @@ impl Core {
     }
 }
 
-fn check_changed(rollout: &Rollout, canary: &Canary, now: Time) -> Result<(), String> {
+pub(super) fn check_changed(rollout: &Rollout, canary: &Canary, now: Time) -> Result<(), String> {
     if rollout.spec.router != canary.router && rollout.state.weight > Share::NONE {
         return Err(format!(
             "{}: router cannot change at {}: roll back or finish the release first",
@@ -78,7 +78,7 @@ fn check_changed(rollout: &Rollout, canary: &Canary, now: Time) -> Result<(), St
         .map_err(|refusal| format!("{}: {refusal}", canary.id))
 }
 
-fn take_over(
+pub(super) fn take_over(
     rollout: &mut Rollout,
     canary: &Canary,
     now: Time,

@@ -1,15 +1,16 @@
 //! One canary at work: its state, its numbers, and its weight on the way to the router.
 
 use super::act::{Deed, Order};
+use super::cluster::{Release, Seen, Takeover};
 use super::gating::Outgoing;
 use super::route::{Found, Route};
 use super::samples::Sampler;
 use super::view::CanaryView;
-use crate::config::{Canary, Moment};
+use crate::config::{Canary, Moment, Router};
 use crate::gates::When;
 use crate::gates::book::Book;
 use crate::metrics::Metrics;
-use crate::router::RouterError;
+use crate::router::{self, RouterError, Standing, Written, virtual_service};
 use crate::store::{RolloutReport, Snapshot, StoredCanary, Write};
 use serin_contract::plan::CanaryDocument;
 use serin_contract::report::Instance;
@@ -35,6 +36,8 @@ pub(super) struct Rollout {
     pub(super) history: VecDeque<Transition>,
     pub(super) samples: VecDeque<serde_json::Value>,
     pub(super) route: Route,
+    /// What the cluster shows of it; nothing yet, or there is no cluster.
+    seen: Option<Seen>,
     pub(super) book: Book,
     /// Calls to gates that are to be made.
     pub(super) outgoing: Vec<Outgoing>,
@@ -45,10 +48,10 @@ pub(super) struct Rollout {
 }
 
 impl Rollout {
-    pub(super) fn new(spec: Canary, now: Time) -> Self {
+    pub(super) fn new(spec: Canary, offset: u64, now: Time) -> Self {
         let state = State::new(&spec.stable_version, &spec.canary_version, now);
         let observations = Observations::new(now);
-        Self::with(spec, state, observations, 0, now)
+        Self::with(spec, state, observations, offset, now)
     }
 
     /// Goes on where the store ends: the snapshot, then everything counted after it.
@@ -68,18 +71,46 @@ impl Rollout {
             canary = %rollout.spec.id, phase = ?rollout.state.phase, weight = %rollout.state.weight,
             step = %rollout.state.step, replayed = stored.journal.len(), "goes on from the store"
         );
-        // Versions that were changed while the program was down, as a reload would bring them.
-        let (stable, canary) = (rollout.spec.stable_version.clone(), rollout.spec.canary_version.clone());
-        if let Err(problem) = rollout.change_versions(&stable, &canary, now, writes) {
-            tracing::error!(canary = %rollout.spec.id, %problem, "the configured versions are not taken over");
-        }
+        rollout.take_over_versions(now, writes);
         rollout
+    }
+
+    /// Goes on from another replica's numbers: the same weight and step, a new stratum. Everything counted
+    /// begins anew, so that nothing that the other had acknowledged counts again.
+    pub(super) fn take_over(
+        spec: Canary,
+        takeover: Takeover,
+        offset: u64,
+        now: Time,
+        writes: &mut Vec<Write>,
+    ) -> Self {
+        let Takeover { state, carried, history, .. } = takeover;
+        let state = State { stratum: state.stratum.next(), stratum_started: now, ..state };
+        let mut observations = Observations::carry_on(&carried, now);
+        observations.begin_stratum(state.step, state.stratum, state.weight, now);
+        let mut rollout = Self::with(spec, state, observations, offset, now);
+        rollout.history = history.into();
+        tracing::info!(
+            canary = %rollout.spec.id, phase = ?rollout.state.phase, weight = %rollout.state.weight,
+            step = %rollout.state.step, stratum = %rollout.state.stratum, "taken over from the Canary's status"
+        );
+        rollout.take_over_versions(now, writes);
+        rollout
+    }
+
+    /// Versions that were changed while nobody was there, as a reload would bring them.
+    fn take_over_versions(&mut self, now: Time, writes: &mut Vec<Write>) {
+        let (stable, canary) = (self.spec.stable_version.clone(), self.spec.canary_version.clone());
+        if let Err(problem) = self.change_versions(&stable, &canary, now, writes) {
+            tracing::error!(canary = %self.spec.id, %problem, "the configured versions are not taken over");
+        }
     }
 
     fn with(spec: Canary, state: State, observations: Observations, offset: u64, now: Time) -> Self {
         Self {
             sampler: Sampler::new(&observations),
             route: Route::new(state.weight, now),
+            seen: None,
             next_tick: now.plus(spec.settings.analysis_interval),
             book: Book::default(),
             outgoing: Vec::new(),
@@ -139,8 +170,13 @@ impl Rollout {
 
     /// Looks whether somebody else changed the weight: a higher one is written back, a lower one obeyed.
     pub(super) fn look_at_router(&mut self, now: Time, writes: &mut Vec<Write>) {
-        match self.route.look(&self.spec.router, now) {
+        match self.look(now) {
             Found::AsWritten => {}
+            Found::Changed => {
+                let reason = "somebody changed the managed routes for x-canary; they are written again";
+                let note = self.state.note(now, reason, "router");
+                self.follow((self.state.clone(), vec![note]), now, writes);
+            }
             Found::Raised(share) => {
                 let reason =
                     format!("somebody raised the weight to {share} in the router; it is written back");
@@ -154,17 +190,55 @@ impl Rollout {
         }
     }
 
+    /// A file is read, an object was sent to us when it changed.
+    fn look(&mut self, now: Time) -> Found {
+        match (&self.spec.router, &self.seen) {
+            (Router::EnvoyRoutes(_), _) if !self.route.look_is_due(now) => Found::AsWritten,
+            (Router::EnvoyRoutes(_), _) => {
+                self.route.saw(router::read(&self.spec.router).map(Standing::only))
+            }
+            (Router::VirtualService(_), None) => Found::AsWritten,
+            (Router::VirtualService(_), Some(seen)) if !self.route.is_news(seen.version()) => {
+                Found::AsWritten
+            }
+            (Router::VirtualService(service), Some(seen)) => {
+                let object = seen.virtual_service.as_ref().map_err(Clone::clone);
+                self.route.saw(object.and_then(|object| Ok(virtual_service::standing(object, service)?)))
+            }
+        }
+    }
+
+    /// The cluster shows something new.
+    pub(super) fn see(&mut self, seen: Seen) {
+        self.seen = Some(seen);
+    }
+
+    /// What the cluster's side wants to know.
+    pub(super) fn release(&self, now: Time) -> Release {
+        Release {
+            view: CanaryView::of(self, now),
+            state: self.state.clone(),
+            carried: self.observations.carried(),
+            deployments: self.seen.as_ref().and_then(|seen| seen.deployments.clone()),
+            analysis_interval: self.spec.settings.analysis_interval,
+        }
+    }
+
     /// A weight arrived at the router, or did not.
     pub(super) fn routed(
         &mut self,
         share: Share,
-        result: Result<(), RouterError>,
+        result: Result<Written, RouterError>,
         now: Time,
         writes: &mut Vec<Write>,
     ) {
         let told = self.route.written(share, &result, now);
         match result {
-            Ok(()) => {
+            Ok(Written::Braked(found)) => {
+                let decided = ramp::lowered(&self.state, found, now);
+                self.follow(decided, now, writes);
+            }
+            Ok(Written::Stands(_)) => {
                 tracing::info!(canary = %self.spec.id, weight = %share, "weight written");
                 if share == self.route.wanted() && share > self.state.weight {
                     let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
@@ -184,7 +258,7 @@ impl Rollout {
         let decided = match order.deed {
             Deed::Pause => ramp::pause(state, &order.by, &order.reason, now),
             Deed::Resume => ramp::resume(state, &order.by, &order.reason, now),
-            Deed::Promote => ramp::promote(settings, state, &order.by, &order.reason, now),
+            Deed::Promote => ramp::promote(settings, state, &self.facts(), &order.by, &order.reason, now),
             Deed::Rollback => ramp::rollback(state, &order.by, &order.reason, now),
         };
         let decided = decided.map_err(|refusal| refusal.to_string())?;
@@ -287,6 +361,8 @@ impl Rollout {
         Facts {
             router_error: self.route.error.as_ref().map(ToString::to_string),
             gate: self.book.hold(&self.spec.gates),
+            missing: self.seen.as_ref().and_then(|seen| seen.problem.clone()),
+            deployments: self.seen.as_ref().and_then(|seen| seen.deployments.clone()),
             findings: Vec::new(),
         }
     }
@@ -300,14 +376,20 @@ impl Rollout {
     }
 
     pub(super) fn plan(&self) -> CanaryDocument {
-        self.spec.plan(&Moment {
+        let document = self.spec.plan(&Moment {
             step: self.state.step,
             stratum: self.state.stratum,
             share: self.state.weight,
             slow_edge: self.observations.slow_edge(&self.spec.settings),
             seen_sample: self.observations.seen_sample(),
             event_sample: self.observations.event_sample(),
-        })
+        });
+        match (&self.spec.router, self.seen.as_ref().map(|seen| &seen.virtual_service)) {
+            (Router::VirtualService(service), Some(Ok(object))) => {
+                CanaryDocument { served_by: virtual_service::served_by(object, &service.subsets), ..document }
+            }
+            (Router::EnvoyRoutes(_) | Router::VirtualService(_), _) => document,
+        }
     }
 
     pub(super) fn show(&self, metrics: &Metrics) {

@@ -1,14 +1,14 @@
 //! A weight on its way to the router, and whether it stays there.
 
-use crate::config::Router;
-use crate::router::{self, RouterError};
+use crate::router::virtual_service::Drift;
+use crate::router::{RouterError, Standing, Written};
 use serin_contract::Share;
 use serin_judge::time::Time;
 use std::time::Duration;
 
 /// A weight that the router refused is written again after so long.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often the router is looked at for changes by others.
+/// How often a file is looked at for changes by others.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The weight on its way to the router.
@@ -17,6 +17,8 @@ pub(super) struct Route {
     wanted: Share,
     /// What stands there, as far as we know; unknown after a start.
     pub(super) confirmed: Option<Share>,
+    /// What stood there when we last knew.
+    stood: Option<Share>,
     /// Why it could not be written.
     pub(super) error: Option<RouterError>,
     busy: bool,
@@ -25,6 +27,8 @@ pub(super) struct Route {
     read: bool,
     retry: Time,
     next_look: Time,
+    /// The version of the object that was looked at or written last: an older one is old news.
+    version: u64,
 }
 
 /// What stands in the router.
@@ -35,11 +39,31 @@ pub(super) enum Found {
     Raised(Share),
     /// Less than we wrote.
     Lowered(Share),
+    /// Our weight, but not our routes for `x-canary`; they will be written again.
+    Changed,
+}
+
+/// A weight to write.
+#[derive(Clone, Copy)]
+pub(super) struct Due {
+    pub(super) share: Share,
+    /// What is thought to stand there; less than that is a brake.
+    pub(super) stood: Option<Share>,
 }
 
 impl Route {
     pub(super) fn new(wanted: Share, now: Time) -> Self {
-        Self { wanted, confirmed: None, error: None, busy: false, read: false, retry: now, next_look: now }
+        Self {
+            wanted,
+            confirmed: None,
+            stood: None,
+            error: None,
+            busy: false,
+            read: false,
+            retry: now,
+            next_look: now,
+            version: 0,
+        }
     }
 
     pub(super) fn wanted(&self) -> Share {
@@ -54,22 +78,29 @@ impl Route {
         }
     }
 
-    /// The share to write now, if one is due; the caller must write it and say how it went.
-    pub(super) fn due(&mut self, now: Time) -> Option<Share> {
+    /// The weight to write now, if one is due; the caller must write it and say how it went.
+    pub(super) fn due(&mut self, now: Time) -> Option<Due> {
         if self.busy || !self.read || self.confirmed == Some(self.wanted) || now < self.retry {
             return None;
         }
         self.busy = true;
-        Some(self.wanted)
+        Some(Due { share: self.wanted, stood: self.stood })
     }
 
     /// How the write went. True when it failed as the one before did, so that it is old news.
-    pub(super) fn written(&mut self, share: Share, result: &Result<(), RouterError>, now: Time) -> bool {
+    pub(super) fn written(&mut self, share: Share, result: &Result<Written, RouterError>, now: Time) -> bool {
         let old_news = result.as_ref().err() == self.error.as_ref();
         self.busy = false;
         self.next_look = now.plus(LOOK);
         match result {
-            Ok(()) => (self.confirmed, self.error) = (Some(share), None),
+            Ok(Written::Stands(version)) => {
+                self.version = self.version.max(*version);
+                self.stands(share);
+            }
+            Ok(Written::Braked(found)) => {
+                self.wanted = *found;
+                self.stands(*found);
+            }
             Err(error) => {
                 (self.confirmed, self.error) = (None, Some(error.clone()));
                 self.retry = now.plus(RETRY);
@@ -78,34 +109,131 @@ impl Route {
         old_news
     }
 
-    /// Reads the router: at the start, then once a second while nothing of ours is on its way.
-    pub(super) fn look(&mut self, router: &Router, now: Time) -> Found {
+    fn stands(&mut self, share: Share) {
+        (self.confirmed, self.stood, self.error) = (Some(share), Some(share), None);
+    }
+
+    /// Whether to look now: at the start, and while nothing of ours is on its way.
+    fn may_look(&self) -> bool {
         let settled = !self.busy && self.confirmed == Some(self.wanted);
-        if (self.read && !settled) || now < self.next_look {
-            return Found::AsWritten;
+        settled || !self.read
+    }
+
+    /// Whether a file should be read: at the start, then once a second.
+    pub(super) fn look_is_due(&mut self, now: Time) -> bool {
+        let due = self.may_look() && now >= self.next_look;
+        if due {
+            self.next_look = now.plus(LOOK);
         }
-        self.next_look = now.plus(LOOK);
-        let first = !std::mem::replace(&mut self.read, true);
-        match router::read(router) {
-            Ok(found) if found == self.wanted => {
-                self.confirmed = Some(found);
+        due
+    }
+
+    /// Whether this version of an object is worth a look.
+    pub(super) fn is_news(&mut self, version: u64) -> bool {
+        let news = self.may_look() && (!self.read || version > self.version);
+        if news {
+            self.version = self.version.max(version);
+        }
+        news
+    }
+
+    /// What a look showed.
+    pub(super) fn saw(&mut self, found: Result<Standing, RouterError>) -> Found {
+        let first = !self.read;
+        let standing = match found {
+            Ok(standing) => standing,
+            Err(error) => {
+                // Writing again, or after a start reading again, finds out whether it was a passing fault.
+                (self.confirmed, self.error) = (None, Some(error));
+                return Found::AsWritten;
+            }
+        };
+        (self.read, self.error) = (true, None);
+        match standing.drift(self.wanted) {
+            Drift::None if standing.is(self.wanted) => {
+                self.stands(self.wanted);
                 Found::AsWritten
             }
-            // Our own raise, if we ended between writing and storing it.
-            Ok(found) if found > self.wanted && first => Found::AsWritten,
-            Ok(found) if found > self.wanted => {
+            Drift::Lowered(found) => {
+                self.wanted = found;
+                self.stands(found);
+                Found::Lowered(found)
+            }
+            Drift::None | Drift::Raised(_) if first => {
+                // A raise of our own, if we ended between writing and storing it.
+                self.stood = Some(self.wanted);
+                Found::AsWritten
+            }
+            Drift::None => {
+                self.confirmed = None;
+                Found::Changed
+            }
+            Drift::Raised(found) => {
                 self.confirmed = None;
                 Found::Raised(found)
             }
-            Ok(found) => {
-                (self.wanted, self.confirmed) = (found, Some(found));
-                Found::Lowered(found)
-            }
-            Err(error) => {
-                // Writing again finds out whether it was a passing fault.
-                (self.confirmed, self.error) = (None, Some(error));
-                Found::AsWritten
-            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(percent: f64) -> Share {
+        Share::from_percent(percent).expect("a share")
+    }
+
+    /// A route whose 5 % stand in version 10 of the object.
+    fn settled() -> Route {
+        let mut route = Route::new(share(5.0), Time(0));
+        assert!(route.due(Time(0)).is_none(), "nothing is written before the router was read");
+        assert!(route.is_news(9));
+        assert!(matches!(route.saw(Ok(Standing::only(share(7.0)))), Found::AsWritten));
+        let due = route.due(Time(0)).expect("our own raise is taken back");
+        assert_eq!((due.share, due.stood), (share(5.0), Some(share(5.0))));
+        route.written(share(5.0), &Ok(Written::Stands(10)), Time(0));
+        route
+    }
+
+    #[test]
+    fn an_object_that_is_older_than_our_write_is_no_brake() {
+        let mut route = settled();
+        assert!(!route.is_news(9) && !route.is_news(10));
+        route.want(share(25.0), Time(1));
+        assert!(!route.is_news(11), "nothing is looked at while a weight is due");
+        assert!(route.due(Time(1)).is_some());
+        route.written(share(25.0), &Ok(Written::Stands(12)), Time(1));
+        assert!(!route.is_news(11), "somebody's label of before our write");
+        assert!(route.is_news(13));
+        assert!(matches!(route.saw(Ok(Standing::only(share(5.0)))), Found::Lowered(_)));
+    }
+
+    #[test]
+    fn a_brake_that_a_write_meets_is_what_stands_there() {
+        let mut route = settled();
+        route.want(share(25.0), Time(1));
+        assert!(route.due(Time(1)).is_some());
+        route.written(share(25.0), &Ok(Written::Braked(share(1.0))), Time(1));
+        assert_eq!((route.wanted(), route.confirmed), (share(1.0), Some(share(1.0))));
+        assert!(route.due(Time(9000)).is_none());
+    }
+
+    #[test]
+    fn managed_routes_that_are_gone_are_written_again() {
+        let mut route = settled();
+        assert!(route.is_news(11));
+        let found = Standing { complete: false, ..Standing::only(share(5.0)) };
+        assert!(matches!(route.saw(Ok(found)), Found::Changed));
+        assert_eq!(route.due(Time(2)).expect("due").share, share(5.0));
+    }
+
+    #[test]
+    fn an_object_that_cannot_be_read_at_the_start_is_not_written_blindly() {
+        let mut route = Route::new(share(5.0), Time(0));
+        route.saw(Err(RouterError::failed("missing")));
+        assert!(route.error.is_some() && route.due(Time(0)).is_none());
+        assert!(matches!(route.saw(Ok(Standing::only(share(1.0)))), Found::Lowered(_)));
+        assert!(route.error.is_none());
     }
 }

@@ -33,7 +33,8 @@ use serin_judge::settings::Settings;
         "self.spec.router == oldSelf.spec.router || !has(oldSelf.status) || !has(oldSelf.status.phase) \
          || !(oldSelf.status.phase in ['Progressing', 'Paused', 'Promoting'])"
     )
-    .message("spec.router cannot change while a rollout runs: wait for its end or roll it back"),
+    .message("spec.router cannot change while a rollout runs: wait for its end or roll it back")
+    .field_path(".spec.router"),
     validation = Rule::new(
         "self.spec.canaryVersion == oldSelf.spec.canaryVersion || !has(oldSelf.status) \
          || !has(oldSelf.status.weight) || oldSelf.status.weight == 0.0"
@@ -42,6 +43,7 @@ use serin_judge::settings::Settings;
         "spec.canaryVersion cannot change while the canary has weight: roll it back, or make it the stable \
          version first"
     )
+    .field_path(".spec.canaryVersion")
 )]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 #[x_kube(
@@ -109,9 +111,10 @@ pub struct CanarySpec {
     /// What the canary may not do.
     #[serde(default)]
     pub limits: LimitsSpec,
-    /// How often a canary that is no worse may be rolled back.
+    /// How often a canary that is no worse may be rolled back, 0.0001 to 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.0001, max = 0.5), extend("default" = Settings::default().false_rollback_rate))]
+    #[schemars(extend("default" = Settings::default().false_rollback_rate))]
+    #[x_kube(validation = Rule::new("0.0001 <= self && self <= 0.5").message("allowed is 0.0001 to 0.5"))]
     pub false_rollback_rate: Option<f64>,
     /// Straight to the last share, without analysis.
     #[serde(default)]

@@ -23,24 +23,24 @@ use serin_judge::settings::{Limits, Settings};
 pub struct RampSpec {
     /// The first share; 5 without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.01, max = 100.0))]
+    #[schemars(range(max = 100.0), extend("minimum" = 0.0, "exclusiveMinimum" = true))]
     pub initial_weight: Option<f64>,
     /// How much each step adds; 20 without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.01, max = 100.0))]
+    #[schemars(range(max = 100.0), extend("minimum" = 0.0, "exclusiveMinimum" = true))]
     pub increment: Option<f64>,
     /// The last share; 100 without it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.01, max = 100.0))]
+    #[schemars(range(max = 100.0), extend("minimum" = 0.0, "exclusiveMinimum" = true))]
     pub max_weight: Option<f64>,
     /// All shares, growing; in place of the three above.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 100), inner(range(min = 0.01, max = 100.0)))]
+    #[schemars(length(min = 1, max = 100), inner(range(min = 0.0, max = 100.0)))]
     #[x_kube(
         validation = Rule::new(
-            "self.isSorted() && self.all(step, self.indexOf(step) == self.lastIndexOf(step))"
+            "self.isSorted() && self.all(step, step > 0.0 && self.indexOf(step) == self.lastIndexOf(step))"
         )
-        .message("each step must be above the one before")
+        .message("each step must be above the one before, the first above 0")
     )]
     pub steps: Option<Vec<f64>>,
     /// How long a share must hold before the next; 1s to 30d.

@@ -48,6 +48,12 @@ pub struct CanaryStatus {
     /// Who promoted it, where that was a person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub promoted_by: Option<String>,
+    /// What stable was before it got the canary's pods; a spec that still says so is old news.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promoted_from: Option<String>,
+    /// The replica that wrote this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holder: Option<String>,
     /// What happened, oldest first, at most 20 lines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
@@ -155,6 +161,12 @@ pub struct EvidenceStatus {
     pub slow: MixtureStatus,
     /// That the arms have not the sizes they should have.
     pub sample_ratio: MixtureStatus,
+    /// From when on a request is slow, in microseconds; nothing before stable's latency was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slow_edge_us: Option<u64>,
+    /// Stable's 95th percentile when it last had users beside the canary's, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stable_p95_us: Option<u64>,
 }
 
 /// One evidence in a rollout.

@@ -13,7 +13,7 @@ fn walk(value: &Value, path: &str, visit: &mut dyn FnMut(&str, &Value)) {
     visit(path, value);
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, inner)| walk(inner, &format!("{path}.{key}"), visit))
+            map.iter().for_each(|(key, inner)| walk(inner, &format!("{path}.{key}"), visit));
         }
         Value::Array(list) => {
             list.iter()
@@ -75,4 +75,12 @@ fn fill(schema: &Value, value: &mut Value) {
             fill(property, inner);
         }
     }
+}
+#[test]
+fn the_definitions_in_istio_are_those_of_this_program() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../istio/crds/serin.yaml");
+    let stored = std::fs::read_to_string(file).unwrap_or_default();
+    let told = "istio/crds/serin.yaml is not what `serin crd` prints; write it again with\n  \
+                cargo run -p serin -- crd > istio/crds/serin.yaml";
+    assert!(stored == yaml().expect("YAML"), "{told}");
 }

@@ -6,6 +6,7 @@ pub mod virtual_service;
 use crate::config::Router;
 use serin_contract::Share;
 use std::sync::{Mutex, PoisonError};
+use virtual_service::Drift;
 
 /// Why a weight could not be written or read; the text says what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -16,6 +17,46 @@ impl RouterError {
     /// A write that ended without an answer.
     pub fn failed(problem: &str) -> Self {
         Self(problem.to_owned())
+    }
+}
+
+/// What stands in a router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// The least and the most that a route asks for; none when no route asks for anything.
+    pub shares: Option<(Share, Share)>,
+    /// Whether the managed routes for `x-canary` stand there too, where Serin keeps them.
+    pub complete: bool,
+}
+
+/// How a write went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// The weight stands in this version of the object; 0 for a file.
+    Stands(u64),
+    /// Somebody had lowered the weight meanwhile: nothing was written, and this is what stands there.
+    Braked(Share),
+}
+
+impl Standing {
+    /// One weight, and nothing else to keep.
+    pub fn only(share: Share) -> Self {
+        Self { shares: Some((share, share)), complete: true }
+    }
+
+    /// How this differs from what should stand there. A brake on one route counts as a brake, even when
+    /// another asks for more.
+    pub fn drift(self, wanted: Share) -> Drift {
+        match self.shares {
+            Some((lowest, _)) if lowest < wanted => Drift::Lowered(lowest),
+            Some((_, highest)) if highest > wanted => Drift::Raised(highest),
+            Some(_) | None => Drift::None,
+        }
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is(self, wanted: Share) -> bool {
+        self.complete && self.shares == Some((wanted, wanted))
     }
 }
 

@@ -2,9 +2,10 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 pub(crate) const ROUTES: &str = r#"resources:
@@ -27,10 +28,28 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+/// An address that nobody listens on; each call gives another. It lies below the ports that the system
+/// gives to clients, and is tried without listening: processes that other tests start at this moment hold
+/// copies of our sockets for a while, and a listening copy would keep the port.
+fn free() -> SocketAddr {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let begin = std::process::id().wrapping_mul(2_654_435_761) >> 8;
+    let mut candidates = std::iter::repeat_with(|| {
+        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 2_000 + offset as u16))
+    });
+    let is_free = |address: &SocketAddr| {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("a shared address");
+        socket.bind(*address).is_ok()
+    };
+    candidates.by_ref().take(1000).find(is_free).expect("a free port among a thousand")
+}
+
 /// A folder with a configuration and its route file, and where it listens.
 pub(crate) fn folder(server: &str) -> (tempfile::TempDir, SocketAddr) {
     let folder = tempfile::tempdir().expect("a folder");
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let free = free();
     std::fs::write(folder.path().join("routes.yaml"), ROUTES).expect("written");
     let config = format!(
         r#"apiVersion: serin.dev/v1alpha1
@@ -91,7 +110,7 @@ impl Running {
     pub(crate) fn until(&self, what: &str, so: impl Fn() -> bool) {
         let begin = Instant::now();
         while !so() {
-            assert!(begin.elapsed() < Duration::from_secs(20), "waited too long until {what}");
+            assert!(begin.elapsed() < Duration::from_secs(60), "waited too long until {what}");
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -75,7 +75,8 @@ pub struct CanaryDocument {
     /// Which units are reported as erred or slow.
     #[serde(default)]
     pub event_sample: Sample,
-    /// The clusters (`xds.cluster_name`) of each version.
+    /// The clusters (`xds.cluster_name`) of each version. Istio's are called
+    /// `outbound|PORT|SUBSET|HOST`; `outbound|*|SUBSET|HOST` stands for every port.
     pub served_by: PerArm<Vec<String>>,
 }
 
@@ -219,8 +220,19 @@ impl CanaryPlan {
     pub fn served_by(&self, cluster: &[u8]) -> Option<Arm> {
         Arm::ALL
             .into_iter()
-            .find(|arm| self.served_by.get(*arm).iter().any(|name| name.as_bytes() == cluster))
+            .find(|arm| self.served_by.get(*arm).iter().any(|name| is_cluster(name.as_bytes(), cluster)))
     }
+}
+
+/// Whether a name of `served_by` means this cluster. A `*` in the port's place stands for digits, and only
+/// there: `outbound|*|v2|shop.default.svc.cluster.local`.
+fn is_cluster(name: &[u8], cluster: &[u8]) -> bool {
+    const OUTBOUND: &[u8] = b"outbound|";
+    let any_port = name.strip_prefix(OUTBOUND).and_then(|rest| rest.strip_prefix(b"*|"));
+    let Some(wanted) = any_port else { return name == cluster };
+    let Some(rest) = cluster.strip_prefix(OUTBOUND) else { return false };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && rest.get(digits..).and_then(|rest| rest.strip_prefix(b"|")) == Some(wanted)
 }
 
 impl Plan {

@@ -1,6 +1,6 @@
 //! What people may do to a release.
 
-use super::{Action, Phase, Refusal, State};
+use super::{Action, Facts, Phase, Refusal, State};
 use crate::settings::Settings;
 use crate::time::Time;
 use crate::verdict::{Outcome, Rule, Verdict};
@@ -58,22 +58,25 @@ pub fn resume(state: &State, by: &str, reason: &str, now: Time) -> Done {
     }
 }
 
-/// Gives the canary everything that the ramp allows, now.
+/// Gives the canary everything that the ramp allows, as soon as it has room for it.
 ///
 /// # Errors
 /// When it has no traffic yet, or has ended.
-pub fn promote(settings: &Settings, state: &State, by: &str, reason: &str, now: Time) -> Done {
+pub fn promote(settings: &Settings, state: &State, facts: &Facts, by: &str, reason: &str, now: Time) -> Done {
     match state.phase {
         Phase::Progressing | Phase::Paused => {
             let max = settings.ramp.max();
             let mut actions = ask_anew(state);
             let state = State { phase: Phase::Progressing, ..state.clone() };
             if state.weight >= max {
-                return Ok(state.succeed(&format!("promoted: {reason}"), Some(by), now));
+                return Ok(state.finish(settings, &format!("promoted: {reason}"), Some(by), now));
             }
-            let state = State { promoted_by: Some(by.to_owned()), ..state };
+            let mut state = State { promoted_by: Some(by.to_owned()), ..state };
             actions.push(state.record(now, format!("promoted: {reason}"), Some(by)));
-            actions.push(Action::RaiseWeight(max));
+            match facts.shortage(max) {
+                Some(held) => state.verdict = held,
+                None => actions.push(Action::RaiseWeight(max)),
+            }
             Ok((state, actions))
         }
         Phase::Pending => refuse(state, "promote", "it has no traffic yet; wait for its first weight"),

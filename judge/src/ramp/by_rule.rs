@@ -48,7 +48,8 @@ pub fn on_tick(
 ) -> (State, Vec<Action>) {
     let mut state = state.clone();
     match state.phase {
-        Phase::Promoting | Phase::Succeeded | Phase::Failed => (state, Vec::new()),
+        Phase::Succeeded | Phase::Failed => (state, Vec::new()),
+        Phase::Promoting => take_over(state, facts, now),
         Phase::Pending => begin(settings, state, summary, facts, now),
         Phase::Progressing | Phase::Paused => {
             let verdict = verdict(settings, &state, summary, facts, now);
@@ -65,7 +66,7 @@ pub fn on_tick(
             if state.phase == Phase::Paused {
                 return (state, actions);
             }
-            let (state, more) = go_on(settings, state, fine, now);
+            let (state, more) = go_on(settings, state, fine, facts, now);
             actions.extend(more);
             (state, actions)
         }
@@ -78,7 +79,7 @@ pub fn promotion_confirmed(settings: &Settings, state: &State, now: Time) -> (St
     if !at_the_end {
         return (state.clone(), Vec::new());
     }
-    state.clone().succeed("promotion confirmed", None, now)
+    state.clone().finish(settings, "promotion confirmed", None, now)
 }
 
 /// A gate said no, and its no is a fail.
@@ -111,7 +112,7 @@ pub fn weight_raised(settings: &Settings, state: &State, weight: Share, now: Tim
     let mut actions = vec![Action::BeginStratum];
     match state.promoted_by.clone() {
         Some(by) if weight >= settings.ramp.max() => {
-            let (state, more) = state.succeed("promoted by hand", Some(&by), now);
+            let (state, more) = state.finish(settings, "promoted by hand", Some(&by), now);
             actions.extend(more);
             (state, actions)
         }
@@ -180,6 +181,10 @@ fn begin(
         state.verdict = held;
         return (state, Vec::new());
     }
+    if let Some(held) = facts.unready() {
+        state.verdict = held;
+        return (state, Vec::new());
+    }
     state.verdict = match &facts.router_error {
         Some(_) => rules::data(summary, facts, now).unwrap_or(state.verdict),
         None => {
@@ -187,33 +192,64 @@ fn begin(
         }
     };
     state.verdict = gated(state.verdict, facts);
-    (state, vec![Action::RaiseWeight(share)])
+    raise(state, share, facts)
 }
 
 /// Progressing, and nothing failed: the next weight when it is time and the rules are content. Gates are
 /// asked when the weight is about to grow, so what they said last does not count here.
-fn go_on(settings: &Settings, state: State, fine: bool, now: Time) -> (State, Vec<Action>) {
+fn go_on(settings: &Settings, state: State, fine: bool, facts: &Facts, now: Time) -> (State, Vec<Action>) {
     let max = settings.ramp.max();
     if state.promoted_by.is_some() {
-        return (state, vec![Action::RaiseWeight(max)]);
+        return raise(state, max, facts);
     }
     if let Some(verdict) = too_late(settings, &state, state.step_started, now) {
         return state.fail(verdict, None, now);
     }
     // Somebody had taken all users away and resumed: there is nothing to judge until some are back.
     if state.weight == Share::NONE {
-        return (state, vec![Action::RaiseWeight(settings.ramp.first())]);
+        return raise(state, settings.ramp.first(), facts);
     }
     if !fine || now.since(state.step_started) < settings.promotion_interval {
         return (state, Vec::new());
     }
     match settings.ramp.after(state.weight) {
-        Some(next) => (state, vec![Action::RaiseWeight(next)]),
+        Some(next) => raise(state, next, facts),
         None if settings.confirm_promotion => (state, vec![Action::ConfirmPromotion]),
         None => {
             let reason = state.verdict.reason.clone();
-            state.succeed(&reason, None, now)
+            state.finish(settings, &reason, None, now)
         }
+    }
+}
+
+/// The next weight, if the canary has room for it.
+fn raise(mut state: State, share: Share, facts: &Facts) -> (State, Vec<Action>) {
+    match facts.shortage(share) {
+        Some(held) => {
+            state.verdict = held;
+            (state, Vec::new())
+        }
+        None => (state, vec![Action::RaiseWeight(share)]),
+    }
+}
+
+/// Promoting: once stable runs the canary's pods, all of them ready, it gets its users back. Without a look
+/// at the Deployments nothing is known, and the canary keeps them.
+fn take_over(mut state: State, facts: &Facts, now: Time) -> (State, Vec<Action>) {
+    let waits = match &facts.deployments {
+        None => Some("its Deployment has not been seen yet".to_owned()),
+        Some(deployments) if !deployments.copied => {
+            Some(format!("Deployment {} does not have the canary's pods yet", deployments.arms.stable.name))
+        }
+        Some(deployments) => deployments.arms.stable.unready(),
+    };
+    match waits {
+        Some(waits) => {
+            let reason = format!("stable takes over {}: {waits}", state.canary_version);
+            state.verdict = Verdict::new(Outcome::Hold, Rule::Deployments, reason);
+            (state, Vec::new())
+        }
+        None => state.become_stable(now),
     }
 }
 

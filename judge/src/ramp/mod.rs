@@ -13,6 +13,7 @@ pub use by_hand::{lowered, pause, promote, resume, rollback};
 pub use by_rule::{gate_failed, on_report, on_tick, promotion_confirmed, weight_raised};
 pub use versions::versions_changed;
 
+use crate::settings::{Promotion, Settings};
 use crate::time::Time;
 use crate::verdict::{Outcome, Rule, Verdict};
 use serde::{Deserialize, Serialize};
@@ -76,6 +77,9 @@ pub struct State {
     pub stratum_started: Time,
     /// Who asked for everything at once.
     pub promoted_by: Option<String>,
+    /// What stable was when it was given the canary's pods: a configuration that still says so is old news.
+    #[serde(default)]
+    pub promoted_from: Option<String>,
     /// What the judge said last.
     pub verdict: Verdict,
 }
@@ -140,6 +144,7 @@ impl State {
             step_started: now,
             stratum_started: now,
             promoted_by: None,
+            promoted_from: None,
             verdict: Verdict::new(Outcome::Hold, Rule::Ramp, reason),
         }
     }
@@ -186,6 +191,41 @@ impl State {
             Action::LowerWeight(Share::NONE),
             self.record(now, reason, by),
             Action::WriteReport("rollback"),
+            Action::BeginStratum,
+        ];
+        (self, actions)
+    }
+
+    /// The last share has held, or a person says that it is good enough.
+    fn finish(self, settings: &Settings, reason: &str, by: Option<&str>, now: Time) -> (Self, Vec<Action>) {
+        match settings.promotion {
+            Promotion::Manual => self.succeed(reason, by, now),
+            Promotion::Copy => self.begin_promotion(reason, by, now),
+        }
+    }
+
+    fn begin_promotion(mut self, reason: &str, by: Option<&str>, now: Time) -> (Self, Vec<Action>) {
+        self.phase = Phase::Promoting;
+        self.promoted_by = None;
+        let reason = format!("{reason}; stable gets the pods of {}", self.canary_version);
+        self.verdict = Verdict::new(Outcome::Hold, Rule::Deployments, reason.clone());
+        let record = self.record(now, reason, by);
+        (self, vec![record])
+    }
+
+    /// Stable runs the canary's version: it gets all users back, and the release is over.
+    fn become_stable(mut self, now: Time) -> (Self, Vec<Action>) {
+        self.phase = Phase::Succeeded;
+        let before = std::mem::replace(&mut self.stable_version, self.canary_version.clone());
+        // Whoever configured the first of two releases by copy has not been asked to change it since.
+        self.promoted_from.get_or_insert(before);
+        self.begin_step(Share::NONE, now);
+        let reason = format!("stable runs {} now and serves everybody", self.stable_version);
+        self.verdict = Verdict::new(Outcome::Continue, Rule::Ramp, reason.clone());
+        let actions = vec![
+            Action::LowerWeight(Share::NONE),
+            self.record(now, reason, None),
+            Action::WriteReport("success"),
             Action::BeginStratum,
         ];
         (self, actions)

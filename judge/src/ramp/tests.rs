@@ -1,8 +1,9 @@
 //! The ramp with a router that obeys, refuses or takes its time.
 
 use super::*;
+use crate::deployments::{Deployment, Deployments};
 use crate::observations::Observations;
-use crate::settings::{Ramp, Settings};
+use crate::settings::{Promotion, Ramp, Settings};
 use crate::summary::Summary;
 use proptest::prelude::*;
 use serin_contract::report::{ArmReport, Instance};
@@ -73,7 +74,7 @@ impl World {
             Phase::Paused => world.by_hand(pause(&state, "ann", "lunch", now)),
             Phase::Promoting => world.state.phase = Phase::Promoting,
             Phase::Succeeded => {
-                world.by_hand(promote(&world.settings, &state, "ann", "urgent", now));
+                world.by_hand(promote(&world.settings, &state, &world.facts, "ann", "urgent", now));
                 world.arrive();
             }
             Phase::Failed => world.by_hand(rollback(&state, "ann", "odd", now)),
@@ -334,7 +335,7 @@ fn a_release_paused_for_its_sizes_can_be_promoted() {
     let mut world = World::begun();
     world.report(Traffic::Mismatched);
     assert_eq!((world.state.phase, world.state.verdict.rule), (Phase::Paused, Rule::SampleRatio));
-    world.by_hand(promote(&world.settings, &world.state, "ann", "it was a bot", world.now));
+    world.by_hand(promote(&world.settings, &world.state, &world.facts, "ann", "it was a bot", world.now));
     world.report(Traffic::Regular);
     world.arrive();
     assert_eq!((world.state.phase, world.state.weight), (Phase::Succeeded, Share::ALL));
@@ -364,7 +365,7 @@ fn a_pause_keeps_the_weight_and_a_resume_begins_the_interval_anew() {
 #[test]
 fn promoting_goes_to_the_last_weight_and_ends_there() {
     let mut world = World::begun();
-    world.by_hand(promote(&world.settings, &world.state, "ann", "urgent", world.now));
+    world.by_hand(promote(&world.settings, &world.state, &world.facts, "ann", "urgent", world.now));
     assert!(matches!(&world.actions[..], [Action::Record(_), Action::RaiseWeight(Share::ALL)]));
     world.pass(Traffic::Fine);
     assert_eq!(world.actions, [Action::RaiseWeight(Share::ALL)], "asked for until the router has it");
@@ -379,20 +380,20 @@ fn promoting_at_the_last_weight_succeeds_at_once() {
     let mut world = World::begun();
     world.passes(30);
     assert_eq!((world.state.phase, world.state.weight), (Phase::Progressing, Share::ALL));
-    world.by_hand(promote(&world.settings, &world.state, "ann", "fine", world.now));
+    world.by_hand(promote(&world.settings, &world.state, &world.facts, "ann", "fine", world.now));
     assert_eq!(world.state.phase, Phase::Succeeded);
 }
 
 #[test]
 fn a_fail_or_a_pause_takes_a_promotion_back() {
     let mut failed = World::begun();
-    failed.by_hand(promote(&failed.settings, &failed.state, "ann", "urgent", failed.now));
+    failed.by_hand(promote(&failed.settings, &failed.state, &failed.facts, "ann", "urgent", failed.now));
     failed.report(Traffic::Failing);
     failed.arrive();
     assert_eq!((failed.state.phase, &failed.state.promoted_by), (Phase::Failed, &None));
 
     let mut paused = World::begun();
-    paused.by_hand(promote(&paused.settings, &paused.state, "ann", "urgent", paused.now));
+    paused.by_hand(promote(&paused.settings, &paused.state, &paused.facts, "ann", "urgent", paused.now));
     paused.by_hand(pause(&paused.state, "bob", "wait", paused.now));
     paused.by_hand(resume(&paused.state, "bob", "go on", paused.now));
     paused.passes(6);
@@ -415,7 +416,7 @@ fn what_people_may_do_in_each_phase() {
         let all = [
             (pauses, pause(state, "ann", "why", now)),
             (resumes, resume(state, "ann", "why", now)),
-            (promotes, promote(&world.settings, state, "ann", "why", now)),
+            (promotes, promote(&world.settings, state, &world.facts, "ann", "why", now)),
             (rolls_back, rollback(state, "ann", "why", now)),
         ];
         for (allowed, done) in all {
@@ -554,6 +555,89 @@ fn equal_versions_are_nothing_to_release() {
     assert_eq!((world.state.phase, world.asked), (Phase::Succeeded, None));
 }
 
+fn deployments(stable: u64, canary: u64) -> Deployments {
+    let deployment = |name: &str, ready| Deployment {
+        name: format!("default/{name}"),
+        found: true,
+        wanted: ready,
+        ready,
+        up_to_date: true,
+    };
+    let arms = PerArm { stable: deployment("stable", stable), canary: deployment("canary", canary) };
+    Deployments { arms, copied: false }
+}
+
+#[test]
+fn a_rollout_waits_for_both_deployments_and_each_weight_for_room() {
+    let mut world = World::new();
+    world.facts.deployments = Some(deployments(4, 0));
+    world.pass(Traffic::Fine);
+    assert_eq!((world.asked, world.state.verdict.rule), (None, Rule::Deployments));
+    assert!(world.state.verdict.reason.contains("default/canary is scaled to 0"));
+    world.facts.deployments = Some(deployments(4, 1));
+    world.pass(Traffic::Fine);
+    world.arrive();
+    assert_eq!(world.state.weight, share(5.0));
+    // 25 % of four is one; 45 % still is; 65 % is two.
+    world.passes(30);
+    assert_eq!(world.state.weight, share(45.0));
+    assert!(world.state.verdict.reason.starts_with("1 of 2 ready"), "{}", world.state.verdict.reason);
+    world.facts.deployments = Some(deployments(4, 2));
+    world.passes(1);
+    assert_eq!(world.state.weight, share(65.0));
+}
+
+#[test]
+fn a_deployment_that_becomes_unready_is_a_hold_with_its_reason() {
+    let mut world = World::begun();
+    let mut broken = deployments(4, 4);
+    broken.arms.canary.ready = 3;
+    world.facts.deployments = Some(broken);
+    world.passes(20);
+    assert_eq!(world.state.weight, share(5.0));
+    assert_eq!(world.state.verdict.reason, "Deployment default/canary: 3 of 4 replicas are ready");
+}
+
+#[test]
+fn who_promotes_by_hand_waits_for_room_too() {
+    let mut world = World::begun();
+    world.facts.deployments = Some(deployments(4, 1));
+    world.by_hand(promote(&world.settings, &world.state, &world.facts, "ann", "urgent", world.now));
+    assert_eq!((world.asked, world.state.verdict.rule), (None, Rule::Deployments));
+    world.facts.deployments = Some(deployments(4, 4));
+    world.pass(Traffic::Fine);
+    world.arrive();
+    assert_eq!((world.state.phase, world.state.weight), (Phase::Succeeded, share(100.0)));
+}
+
+#[test]
+fn a_promotion_by_copy_gives_stable_its_users_back_once_it_runs_the_canarys_pods() {
+    let mut world = World::begun();
+    world.settings.promotion = Promotion::Copy;
+    world.facts.deployments = Some(deployments(4, 4));
+    world.passes(60);
+    assert_eq!((world.state.phase, world.state.weight), (Phase::Promoting, share(100.0)));
+    let mut rolling = deployments(4, 4);
+    (rolling.copied, rolling.arms.stable.up_to_date) = (true, false);
+    world.facts.deployments = Some(rolling);
+    world.passes(400);
+    assert_eq!(world.state.phase, Phase::Promoting, "no deadline sends users to a stable that is not ready");
+    assert!(world.state.verdict.reason.contains("still rolling out"), "{}", world.state.verdict.reason);
+    world.facts.deployments = Some(Deployments { copied: true, ..deployments(4, 4) });
+    world.passes(1);
+    let State { phase, weight, stable_version, .. } = &world.state;
+    assert_eq!((*phase, *weight, stable_version.as_str()), (Phase::Succeeded, Share::NONE, "v2"));
+    assert!(world.actions.contains(&Action::LowerWeight(Share::NONE)));
+    // The configuration still says what it said; that is no new release, and the next one starts at v2.
+    let (same, actions) = versions_changed(&world.state, "v1", "v2", world.now).expect("nothing");
+    assert_eq!((same, actions), (world.state.clone(), Vec::new()));
+    let (next, _) = versions_changed(&world.state, "v1", "v3", world.now).expect("a new rollout");
+    assert_eq!((next.phase, next.stable_version.as_str()), (Phase::Pending, "v2"));
+    // Once it says what stable is, it is taken at its word.
+    let (told, _) = versions_changed(&world.state, "v2", "v2", world.now).expect("nothing");
+    assert_eq!(told.promoted_from, None);
+}
+
 #[test]
 fn a_step_older_than_the_deadline_fails() {
     let mut world = World::begun();
@@ -685,7 +769,7 @@ impl World {
             },
             Event::Pause => pause(&state, "ann", "why", now),
             Event::Resume => resume(&state, "ann", "why", now),
-            Event::Promote => promote(&self.settings, &state, "ann", "why", now),
+            Event::Promote => promote(&self.settings, &state, &self.facts, "ann", "why", now),
             Event::Rollback => rollback(&state, "ann", "why", now),
             Event::NewVersion => versions_changed(&state, "v1", &format!("v2.{number}"), now),
             Event::RouterRefuses(refuses) => {

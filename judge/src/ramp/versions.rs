@@ -11,6 +11,12 @@ use serin_contract::Share;
 /// # Errors
 /// When the canary still has users and this would take their version away.
 pub fn versions_changed(state: &State, stable: &str, canary: &str, now: Time) -> Done {
+    // After a promotion by copy the configuration may say what stable was before; once it says anything
+    // else, it is taken at its word again.
+    let old_news = state.promoted_from.as_deref() == Some(stable);
+    let stable = if old_news { state.stable_version.as_str() } else { stable };
+    let promoted_from = state.promoted_from.clone().filter(|_| old_news);
+    let state = &State { promoted_from, ..state.clone() };
     if state.stable_version == stable && state.canary_version == canary {
         return Ok((state.clone(), Vec::new()));
     }

@@ -13,12 +13,14 @@ mod observe;
 mod patch;
 mod place;
 mod routes;
+mod standing;
 mod weights;
 
 pub use check::{Examined, Finding, Severity, check};
 pub use header_routes::HeaderRoutes;
 pub use observe::{Drift, Observed, ObservedRoute, observe};
 pub use patch::{Operation, Patch};
+pub use standing::{change, served_by, standing};
 
 use routes::{Weighted, http, text};
 use serde_json::Value;

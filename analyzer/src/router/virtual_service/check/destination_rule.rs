@@ -4,14 +4,14 @@
 use super::super::routes::{Weighted, full_host, list, text};
 use super::{Examined, Finding, Severity, finding};
 use serde_json::Value;
-use serin_contract::Arm;
+use serin_contract::{Arm, PerArm};
 use std::collections::BTreeSet;
 
-/// Caps of a connection pool, each per proxy: where they stand, and their field's path.
+/// Caps of a connection pool, each per proxy: where they stand in it, and their field's path.
 const CAPS: [(&str, &str); 3] = [
-    ("/connectionPool/tcp/maxConnections", "connectionPool.tcp.maxConnections"),
-    ("/connectionPool/http/http1MaxPendingRequests", "connectionPool.http.http1MaxPendingRequests"),
-    ("/connectionPool/http/http2MaxRequests", "connectionPool.http.http2MaxRequests"),
+    ("/tcp/maxConnections", "tcp.maxConnections"),
+    ("/http/http1MaxPendingRequests", "http.http1MaxPendingRequests"),
+    ("/http/http2MaxRequests", "http.http2MaxRequests"),
 ];
 
 /// A subset, and where it stands.
@@ -63,7 +63,13 @@ fn check_host(examined: &Examined<'_>, rules: &[Value], host: &str) -> Vec<Findi
     }
     if let (Some(stable), Some(canary)) = (subsets.stable, subsets.canary) {
         found.extend(same_labels(examined, stable, canary));
-        found.extend(CAPS.iter().filter_map(|cap| overflow(examined, *cap, stable, canary)));
+        for port in ports(&[stable, canary]) {
+            let pools = PerArm { stable: pool(stable, port), canary: pool(canary, port) };
+            let overflows = CAPS.iter().filter_map(|cap| overflow(examined, *cap, &pools));
+            found.extend(overflows.map(|(field, message)| {
+                finding("DestinationRule", canary.rule, Severity::Warning, &field, message)
+            }));
+        }
     }
     found
 }
@@ -104,15 +110,56 @@ fn same_labels(examined: &Examined<'_>, stable: Subset<'_>, canary: Subset<'_>) 
     })
 }
 
-/// A cap that stable's share of the traffic fits into, but the canary's last share would not.
+/// A connection pool, and where it stands.
+struct Pool<'a> {
+    field: String,
+    value: &'a Value,
+}
+
+/// The ports with settings of their own, and none for the others.
+fn ports(subsets: &[Subset<'_>]) -> BTreeSet<Option<u64>> {
+    let policies = subsets.iter().flat_map(|subset| policies(*subset));
+    let ports = policies.flat_map(|(_, policy)| list(policy, "/portLevelSettings")).map(port_of);
+    ports.chain([None]).collect()
+}
+
+fn port_of(settings: &Value) -> Option<u64> {
+    settings.pointer("/port/number").and_then(Value::as_u64)
+}
+
+/// The policies that may say something about a subset, the closest first.
+fn policies<'a>(subset: Subset<'a>) -> impl Iterator<Item = (String, &'a Value)> {
+    let own = subset.value.get("trafficPolicy");
+    let own = own.map(|policy| (format!("spec.subsets[{}].trafficPolicy", subset.index), policy));
+    let rules = subset.rule.pointer("/spec/trafficPolicy");
+    own.into_iter().chain(rules.map(|policy| ("spec.trafficPolicy".to_owned(), policy)))
+}
+
+/// The pool that Istio takes: a subset's before the rule's, and in each the port's, which inherits nothing,
+/// before the general one. (Istio's MergeTrafficPolicy.)
+fn pool(subset: Subset<'_>, port: Option<u64>) -> Option<Pool<'_>> {
+    policies(subset).find_map(|(field, policy)| {
+        let of_port = list(policy, "/portLevelSettings").iter().enumerate();
+        let of_port = of_port.filter(|_| port.is_some()).find(|(_, settings)| port_of(settings) == port);
+        if let Some((index, settings)) = of_port {
+            let field = format!("{field}.portLevelSettings[{index}].connectionPool");
+            return Some(Pool { field, value: settings.get("connectionPool").unwrap_or(&Value::Null) });
+        }
+        let value = policy.get("connectionPool").filter(|pool| !pool.is_null())?;
+        Some(Pool { field: format!("{field}.connectionPool"), value })
+    })
+}
+
+/// A cap that stable's share of the traffic fits into, but the canary's last share would not: its field and
+/// what to do.
 fn overflow(
     examined: &Examined<'_>,
     (pointer, field): (&str, &str),
-    stable: Subset<'_>,
-    canary: Subset<'_>,
-) -> Option<Finding> {
+    pools: &PerArm<Option<Pool<'_>>>,
+) -> Option<(String, String)> {
+    let canary = pools.canary.as_ref()?;
     let limit = cap(canary, pointer)?;
-    let stable_limit = cap(stable, pointer);
+    let stable_limit = pools.stable.as_ref().and_then(|stable| cap(stable, pointer));
     // Stable carries everything today, so its cap says what everything needs.
     let needed = stable_limit.map(|all| all as f64 * examined.last.fraction());
     if needed.is_some_and(|needed| limit as f64 >= needed) {
@@ -132,24 +179,10 @@ fn overflow(
          and its requests would wait or fail: {advice}",
         names[1], names[0], examined.last
     );
-    let (place, field) = if own_pool(canary).is_some() {
-        (format!("spec.subsets[{}].trafficPolicy", canary.index), field)
-    } else {
-        ("spec.trafficPolicy".to_owned(), field)
-    };
-    Some(finding("DestinationRule", canary.rule, Severity::Warning, &format!("{place}.{field}"), message))
+    Some((format!("{}.{field}", canary.field), message))
 }
 
-/// A subset's pool replaces the rule's as a whole. Zero means Istio's default: no limit.
-fn cap(subset: Subset<'_>, pointer: &str) -> Option<u64> {
-    let policy = if own_pool(subset).is_some() {
-        subset.value.get("trafficPolicy")
-    } else {
-        subset.rule.pointer("/spec/trafficPolicy")
-    };
-    policy?.pointer(pointer).and_then(Value::as_u64).filter(|limit| *limit > 0)
-}
-
-fn own_pool<'a>(subset: Subset<'a>) -> Option<&'a Value> {
-    subset.value.pointer("/trafficPolicy/connectionPool").filter(|pool| !pool.is_null())
+/// Zero means Istio's default: no limit.
+fn cap(pool: &Pool<'_>, pointer: &str) -> Option<u64> {
+    pool.value.pointer(pointer).and_then(Value::as_u64).filter(|limit| *limit > 0)
 }

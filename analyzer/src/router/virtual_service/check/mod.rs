@@ -10,12 +10,14 @@ use super::header_routes::{others, own};
 use super::place::Ground;
 use super::routes::{self, http};
 use super::{Problem, Subsets};
+use serde::Serialize;
 use serde_json::Value;
 use serin_contract::Share;
 use std::fmt;
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub enum Severity {
     /// The release would run, but not be judged or served as one expects.
     Warning,
@@ -24,12 +26,14 @@ pub enum Severity {
 }
 
 /// One thing that is wrong, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// How bad it is.
     pub severity: Severity,
-    /// The object and the field, as `VirtualService default/shop: spec.http[2].route`.
-    pub path: String,
+    /// The object, as `VirtualService default/shop`.
+    pub object: String,
+    /// The field in it, as `spec.http[2].route`; empty for the object as a whole.
+    pub field: String,
     /// A sentence that says what to do.
     pub message: String,
 }
@@ -40,7 +44,15 @@ impl fmt::Display for Finding {
             Severity::Warning => "warning",
             Severity::Error => "error",
         };
-        write!(out, "{severity}: {}: {}", self.path, self.message)
+        write!(out, "{severity}: {}", self.sentence())
+    }
+}
+
+impl Finding {
+    /// Where it is and what is wrong, without how bad it is.
+    pub fn sentence(&self) -> String {
+        let dot = if self.field.is_empty() { "" } else { ": " };
+        format!("{}{dot}{}: {}", self.object, self.field, self.message)
     }
 }
 
@@ -72,7 +84,8 @@ impl Examined<'_> {
 }
 
 fn finding(kind: &str, object: &Value, severity: Severity, field: &str, message: String) -> Finding {
-    Finding { severity, path: format!("{kind} {}: {field}", super::name(object)), message }
+    let object = format!("{kind} {}", super::name(object));
+    Finding { severity, object, field: field.to_owned(), message }
 }
 
 /// Everything that is wrong, errors first.

@@ -62,7 +62,7 @@ fn with_rule(pointer: &str, value: Value) -> Vec<String> {
 
 fn assert_says(finding: &Finding, severity: Severity, field: &str, says: &str) {
     assert_eq!(finding.severity, severity, "{finding}");
-    assert_eq!(finding.path, format!("VirtualService market/shop: {field}"), "{finding}");
+    assert_eq!((finding.object.as_str(), finding.field.as_str()), ("VirtualService market/shop", field));
     assert!(finding.message.contains(says), "{finding}\nshould contain\n{says}");
 }
 
@@ -226,10 +226,8 @@ fn hosts_that_the_canary_does_not_name_are_pointed_out() {
             managed: true,
             last: Share::ALL,
         });
-        let found: Vec<(Severity, &str)> = found
-            .iter()
-            .map(|finding| (finding.severity, finding.path.rsplit(' ').next().unwrap_or_default()))
-            .collect();
+        let found: Vec<(Severity, &str)> =
+            found.iter().map(|finding| (finding.severity, finding.field.as_str())).collect();
         assert_eq!(found, Vec::from_iter(expected), "{hosts} {canary}");
     }
 }
@@ -307,6 +305,30 @@ fn a_cap_that_the_last_share_overflows_is_a_warning() {
         found[0]
     );
     assert!(found[0].contains("has no limit for stable"), "{}", found[0]);
+}
+
+#[test]
+fn a_cap_of_one_port_counts_and_inherits_nothing() {
+    let object = service(json!([by_weight()]));
+    let port =
+        |pool: Value| json!({ "portLevelSettings": [{ "port": { "number": 80 }, "connectionPool": pool }] });
+    let found = |stable: Value, canary: Value| {
+        let mut rule = rule();
+        rule["spec"]["subsets"][0]["trafficPolicy"] = stable;
+        rule["spec"]["subsets"][1]["trafficPolicy"] = canary;
+        let found = findings(&object, Some(&[rule]), true);
+        found.into_iter().map(|finding| finding.field).collect::<Vec<_>>()
+    };
+    let (hundred, fifty) =
+        (json!({ "tcp": { "maxConnections": 100 } }), json!({ "tcp": { "maxConnections": 50 } }));
+    let field = "spec.subsets[1].trafficPolicy.portLevelSettings[0].connectionPool.tcp.maxConnections";
+    assert_eq!(found(port(hundred.clone()), port(fifty.clone())), [field]);
+    // Stable's cap is then the rule's.
+    assert_eq!(found(Value::Null, port(fifty)), [field]);
+    assert_eq!(found(port(hundred.clone()), port(hundred.clone())), [""; 0]);
+    // A port's settings without a pool have no limit; the canary keeps the rule's.
+    let bare = json!({ "portLevelSettings": [{ "port": { "number": 80 } }] });
+    assert_eq!(found(bare, Value::Null), ["spec.trafficPolicy.connectionPool.tcp.maxConnections"]);
 }
 
 #[test]

@@ -1,0 +1,196 @@
+//! `serin serve --kubernetes`: the program's life in a cluster. A replica answers from the start, as a
+//! follower; once it holds the Lease it opens its engine and leads until it ends.
+
+use super::Failure;
+use super::serve::{Stop, certificate, open};
+use crate::api::{self, Shared, Tokens};
+use crate::config::{Configuration, Server};
+use crate::engine::Engine;
+use crate::kubernetes::{Candidate, Controller, Denials, Front, Replica, Routes, Stores, Term, front};
+use crate::metrics::Metrics;
+use crate::module::Module;
+use crate::store::Redb;
+use clap::Args;
+use kube::Client;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How a replica finds its place in the cluster.
+#[derive(Args)]
+pub(super) struct InCluster {
+    /// Keep the Canaries of a Kubernetes cluster; the configuration then is one document of kind Serin
+    #[arg(long)]
+    kubernetes: bool,
+    /// Look after this namespace only; may be given several times. All namespaces without it
+    #[arg(long = "namespace", value_name = "NAMESPACE", requires = "kubernetes")]
+    namespaces: Vec<String>,
+    /// Where other replicas reach this one; the pod's address and the port of spec.listen without it
+    #[arg(long, value_name = "HOST:PORT", requires = "kubernetes")]
+    advertise: Option<String>,
+    /// For how long a silent leader stays the leader, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 15, requires = "kubernetes",
+        value_parser = clap::value_parser!(u64).range(1..=600))]
+    lease_seconds: u64,
+    /// The pod's name, which is this replica's among the others
+    #[arg(long, env = "POD_NAME", hide = true)]
+    pod_name: Option<String>,
+    /// The pod's namespace, where the Lease is kept
+    #[arg(long, env = "POD_NAMESPACE", hide = true)]
+    pod_namespace: Option<String>,
+    /// The pod's address
+    #[arg(long, env = "POD_IP", hide = true)]
+    pod_ip: Option<String>,
+}
+
+impl InCluster {
+    pub(super) fn is_wanted(&self) -> bool {
+        self.kubernetes
+    }
+
+    fn replica(&self, server: &Server) -> Result<Replica, Failure> {
+        let needed = |value: &Option<String>, variable: &str| {
+            let told = || Failure::Wrong(format!("--kubernetes needs the environment variable {variable}"));
+            value.clone().filter(|value| !value.is_empty()).ok_or_else(told)
+        };
+        let reached = match (&self.advertise, &self.pod_ip) {
+            (Some(address), _) => address.clone(),
+            (None, Some(ip)) if ip.contains(':') => format!("[{ip}]:{}", server.listen.port()),
+            (None, Some(ip)) => format!("{ip}:{}", server.listen.port()),
+            (None, None) => {
+                let message = "--kubernetes needs --advertise HOST:PORT or the environment variable POD_IP";
+                return Err(Failure::Wrong(message.into()));
+            }
+        };
+        let scheme = if server.tls.is_some() { "https" } else { "http" };
+        Ok(Replica {
+            name: needed(&self.pod_name, "POD_NAME")?,
+            namespace: needed(&self.pod_namespace, "POD_NAMESPACE")?,
+            address: format!("{scheme}://{reached}"),
+            watched: self.namespaces.clone(),
+            lease: Duration::from_secs(self.lease_seconds),
+        })
+    }
+}
+
+pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> Result<(), Failure> {
+    if !configuration.canaries.is_empty() {
+        let message =
+            "with --kubernetes Canaries are objects in the cluster: leave only the document of kind Serin";
+        return Err(Failure::Wrong(message.into()));
+    }
+    let server = configuration.server.clone();
+    let replica = cluster.replica(&server)?;
+    let certificate = certificate(&server)?;
+    let (store, module) = open(&server)?;
+    let metrics = Arc::new(Metrics::new().map_err(|error| Failure::Failed(error.to_string()))?);
+    let listener = TcpListener::bind(server.listen)
+        .await
+        .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", server.listen)))?;
+    let mut signals =
+        Stop::new().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
+    let client = Client::try_default().await.map_err(|error| {
+        Failure::Failed(format!("no way to a cluster: {error}; is there a ServiceAccount or a kubeconfig?"))
+    })?;
+    let denials = Denials::default();
+    let (term_is, term) = watch::channel(Term::Nobody);
+    let (stopping, stopped) = watch::channel(false);
+    let candidate = Candidate::new(client.clone(), replica.clone(), denials.clone());
+    let routes = Routes::new(client.clone(), candidate.fresh(), denials.clone());
+    let module = Arc::new(module);
+    let own = api::follower(Arc::clone(&metrics), Arc::clone(&module));
+    let face = Front::new(own, term.clone(), denials.clone())
+        .map_err(|error| Failure::Failed(format!("the system's certificates cannot be read: {error}")))?;
+    let leading = Leading {
+        client,
+        replica: replica.clone(),
+        routes,
+        denials,
+        configuration,
+        metrics,
+        module,
+        face: face.clone(),
+    };
+    let electing = tokio::spawn(candidate.run(term_is, stopped));
+    let mut led = tokio::spawn(leading.lead(term, store));
+    let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
+    tracing::info!(
+        listen = %server.listen, replica = %replica.name, namespace = %replica.namespace,
+        address = %replica.address, "serving in a cluster"
+    );
+    let (ending, ended) = watch::channel(false);
+    let mut ended = ended;
+    let serving = api::serve(listener, certificate, front(face), async move {
+        // A sender that is gone ends it too.
+        let _ = ended.wait_for(|ended| *ended).await;
+    });
+    let mut serving = std::pin::pin!(serving);
+    let failure = tokio::select! {
+        () = &mut serving => None,
+        () = signals.wait() => None,
+        ended = &mut led => Some(ended.unwrap_or_else(|error| Err(Failure::Failed(error.to_string())))),
+    };
+    led.abort();
+    let _ = stopping.send(true);
+    let _ = electing.await;
+    let _ = ending.send(true);
+    serving.await;
+    if let Some(watching) = watching {
+        watching.abort();
+    }
+    failure.unwrap_or(Ok(())).inspect(|()| tracing::info!("stopped"))
+}
+
+/// What a replica needs to lead.
+struct Leading {
+    client: Client,
+    replica: Replica,
+    routes: Routes,
+    denials: Denials,
+    configuration: Configuration,
+    metrics: Arc<Metrics>,
+    module: Arc<Module>,
+    face: Front,
+}
+
+impl Leading {
+    /// Waits for the Lease, leads, and ends when another has it.
+    async fn lead(self, mut term: watch::Receiver<Term>, store: Redb) -> Result<(), Failure> {
+        let gone = || Failure::Failed("the election has ended".into());
+        term.wait_for(|term| matches!(term, Term::Mine | Term::Lost(_))).await.map_err(|_| gone())?;
+        tracing::info!(replica = %self.replica.name, "leads");
+        let server = self.configuration.server.clone();
+        let stores = Stores::start(&self.client, &self.replica, &self.denials);
+        let engine =
+            Engine::start(self.configuration, store, Arc::clone(&self.metrics), Some(self.routes.clone()))
+                .map_err(|error| Failure::Failed(error.to_string()))?;
+        let mut controller = Controller::new(
+            self.client,
+            engine.clone(),
+            stores,
+            self.routes,
+            self.denials,
+            self.replica.clone(),
+        );
+        // Filters get a plan only once every Canary is in it: a plan without one would let its users go.
+        let begun = controller.begin(&mut term).await;
+        if begun {
+            let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
+            let shared =
+                Shared { engine: engine.clone(), metrics: self.metrics, module: self.module, tokens };
+            self.face.lead(api::router(shared));
+            tokio::spawn(controller.run());
+        }
+        let lost = term.wait_for(|term| matches!(term, Term::Lost(_))).await.map_err(|_| gone())?.clone();
+        let holder = match lost {
+            Term::Lost(holder) => holder,
+            Term::Nobody | Term::Other(_) | Term::Mine => String::new(),
+        };
+        engine.stop().await;
+        Err(Failure::Failed(format!(
+            "{holder} holds the Lease {}/serin now: this replica ({}) has led and ends, so that two never decide",
+            self.replica.namespace, self.replica.name
+        )))
+    }
+}

@@ -1,0 +1,136 @@
+//! What a replica answers: as the leader itself, as a follower by passing `/v1` on to the leader.
+
+use super::{Denials, Term};
+use crate::api::Problem;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::uri::Uri;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use hyper::service::Service;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::service::TowerToHyperService;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// A request that a replica passed on: the next one answers it, or says that it cannot.
+const PASSED_ON: HeaderName = HeaderName::from_static("x-serin-passed-on");
+/// The leader's own limit, and a little more.
+const TIMEOUT: Duration = Duration::from_secs(22);
+
+/// A replica's face.
+#[derive(Clone)]
+pub struct Front {
+    /// The API, once this replica leads.
+    leader: Arc<OnceLock<Router>>,
+    /// What every replica answers by itself: metrics and the wasm module.
+    own: Router,
+    term: watch::Receiver<Term>,
+    denials: Denials,
+    client: Client<HttpsConnector<HttpConnector>, Body>,
+}
+
+impl Front {
+    /// As a follower; `own` answers whatever needs no engine.
+    ///
+    /// # Errors
+    /// When the system's certificates cannot be read.
+    pub fn new(own: Router, term: watch::Receiver<Term>, denials: Denials) -> std::io::Result<Self> {
+        let connector =
+            HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { leader: Arc::default(), own, term, denials, client })
+    }
+
+    /// From now on this replica answers itself.
+    pub fn lead(&self, app: Router) {
+        // It begins to lead once in its life.
+        let _ = self.leader.set(app);
+    }
+
+    async fn answer(self, request: Request) -> Response {
+        let path = request.uri().path();
+        let (is_ready, is_health) = (path == "/readyz", path == "/healthz");
+        let is_api = path.starts_with("/v1/") && path != "/v1/openapi.json";
+        match self.leader.get() {
+            Some(app) if is_ready => self.ready(call(app.clone(), request).await, "leader").await,
+            Some(app) => call(app.clone(), request).await,
+            None if is_ready || is_health => self.ready("ok\n".into_response(), "follower").await,
+            None if is_api => self.pass_on(request).await,
+            None => call(self.own.clone(), request).await,
+        }
+    }
+
+    /// A replica that lacks a permission still takes reports: it is ready, and says what it lacks.
+    async fn ready(&self, response: Response, role: &str) -> Response {
+        if response.status() != StatusCode::OK {
+            return response;
+        }
+        let mut text = format!("ok\n{role}\n");
+        for denied in self.denials.list() {
+            text.push_str(&denied);
+            text.push('\n');
+        }
+        text.into_response()
+    }
+
+    async fn pass_on(self, request: Request) -> Response {
+        let nobody = |detail: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
+        if request.headers().contains_key(&PASSED_ON) {
+            return nobody(
+                "this replica does not lead, and the one that passed the request on thought it did",
+            );
+        }
+        let address = match &*self.term.borrow() {
+            Term::Other(address) => address.clone(),
+            Term::Nobody | Term::Mine | Term::Lost(_) => {
+                return nobody("no replica leads at the moment: try again");
+            }
+        };
+        let request = match directed(request, &address) {
+            Ok(request) => request,
+            Err(problem) => return nobody(&problem),
+        };
+        match tokio::time::timeout(TIMEOUT, self.client.request(request)).await {
+            Ok(Ok(response)) => response.map(Body::new),
+            Ok(Err(error)) => nobody(&format!("the leader at {address} is not reached: {error}")),
+            Err(_) => nobody(&format!("the leader at {address} did not answer in time")),
+        }
+    }
+}
+
+/// The same request to another host, its body untouched.
+fn directed(mut request: Request, address: &str) -> Result<Request, String> {
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let uri: Uri = format!("{}{path}", address.trim_end_matches('/'))
+        .parse()
+        .map_err(|error| format!("the leader's address {address} is none: {error}"))?;
+    *request.uri_mut() = uri;
+    let headers = request.headers_mut();
+    headers.insert(PASSED_ON, HeaderValue::from_static("1"));
+    // These two are about the connection that the request came on.
+    headers.remove(header::CONNECTION);
+    headers.remove(header::HOST);
+    Ok(request)
+}
+
+async fn call(app: Router, request: Request) -> Response {
+    match TowerToHyperService::new(app).call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+async fn serve(State(front): State<Front>, request: Request) -> Response {
+    front.answer(request).await
+}
+
+/// The whole of what a replica answers.
+pub fn front(front: Front) -> Router {
+    Router::new().fallback(serve).with_state(front)
+}
