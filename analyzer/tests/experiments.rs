@@ -331,3 +331,32 @@ fn reports_are_for_people_too() {
     assert!(code == 200 && page.contains("<svg") && !page.contains("<b>") && !page.contains("NaN"), "{page}");
     assert_eq!(text("pdf").0, 422);
 }
+
+#[test]
+fn flags_are_read_by_openfeatures_protocol() {
+    let world = World::start();
+    let arms = json!([{"name": "control", "share": 0, "flags": {"size": 1}},
+        {"name": "treatment", "share": 100, "flags": {"button": "green", "size": 2, "new": true}}]);
+    world.create(&json!({"arms": arms, "segment": {"rules": {"country": "US"}}}));
+    let flag = "/ofrep/v1/evaluate/flags/size";
+    let context = json!({"context": {"targetingKey": "u1", "country": "US"}});
+    let found = world.post(flag, &context);
+    assert_eq!(
+        (&found["value"], &found["variant"], &found["reason"]),
+        (&json!(2), &json!("treatment"), &json!("SPLIT"))
+    );
+    let all = world.post("/ofrep/v1/evaluate/flags", &context);
+    assert_eq!(all["flags"].as_array().map(Vec::len), Some(3), "{all}");
+    assert_eq!(exposures(&world.results()), [0, 1]);
+    let cases = [
+        (flag, json!({"context": {"targetingKey": "u2", "country": "UK"}}), 404, "FLAG_NOT_FOUND"),
+        ("/ofrep/v1/evaluate/flags/none", context, 404, "FLAG_NOT_FOUND"),
+        (flag, json!({"context": {}}), 400, "TARGETING_KEY_MISSING"),
+        (flag, json!({"context": {"targetingKey": 1}}), 400, "INVALID_CONTEXT"),
+        (flag, json!({"context": 1}), 400, "PARSE_ERROR"),
+    ];
+    for (path, body, code, error) in cases {
+        let (found, told) = world.call("POST", path, &body);
+        assert_eq!((found, &told["errorCode"]), (code, &json!(error)), "{told}");
+    }
+}

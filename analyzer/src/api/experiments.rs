@@ -12,6 +12,7 @@ use crate::experiments::spec::written;
 use crate::experiments::{EventDocument, Experiment, ExperimentSpec, Refused};
 use axum::Json;
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -236,6 +237,10 @@ pub(super) async fn results(
     Ok(Json(ResultsView::of(&view, results)))
 }
 
+fn unreadable(rejection: QueryRejection) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, format!("the query cannot be read: {}", rejection.body_text()))
+}
+
 #[derive(Deserialize)]
 pub(super) struct Steps {
     #[serde(default)]
@@ -251,8 +256,9 @@ pub(super) struct Steps {
 pub(super) async fn funnel(
     State(shared): State<Shared>,
     Path(id): Path<String>,
-    Query(Steps { steps }): Query<Steps>,
+    query: Result<Query<Steps>, QueryRejection>,
 ) -> Result<Json<Funnel>, Problem> {
+    let Query(Steps { steps }) = query.map_err(unreadable)?;
     Ok(Json(shared.engine.funnel(id, &steps).await?))
 }
 
@@ -272,8 +278,9 @@ pub(super) struct Form {
 pub(super) async fn report(
     State(shared): State<Shared>,
     Path(id): Path<String>,
-    Query(Form { format }): Query<Form>,
+    query: Result<Query<Form>, QueryRejection>,
 ) -> Result<Response, Problem> {
+    let Query(Form { format }) = query.map_err(unreadable)?;
     let (view, results) = shared.engine.experiment_results(id).await?;
     let text = |kind: &'static str, text: String| ([(header::CONTENT_TYPE, kind)], text).into_response();
     match format.as_deref().unwrap_or("json") {

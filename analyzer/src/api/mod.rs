@@ -8,6 +8,7 @@ mod experiments;
 mod ingest;
 pub mod limits;
 mod listener;
+mod ofrep;
 mod problem;
 pub mod schema;
 mod service;
@@ -141,6 +142,8 @@ fn services(shared: &Shared) -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(experiments::assign))
         .routes(routes!(experiments::events))
+        .routes(routes!(ofrep::one))
+        .routes(routes!(ofrep::all))
         .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
         .route_layer(from_fn_with_state(shared.clone(), access::service))
 }

@@ -91,14 +91,7 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
                 canaries.push(canary);
             }
             "Experiment" => {
-                let ExperimentDocument { metadata, spec, .. } = read(document).map_err(at)?;
-                let experiment = Experiment::compile(&metadata.name, spec).map_err(|error| {
-                    at(if error.path == "id" {
-                        FieldError::new("metadata.name", error.message)
-                    } else {
-                        error.under("spec")
-                    })
-                })?;
+                let experiment = read_experiment(document).map_err(at)?;
                 if experiments.iter().any(|known| known.id == experiment.id) {
                     let message = format!("{} is there twice", experiment.id);
                     return Err(at(FieldError::new("metadata.name", message)));
@@ -127,6 +120,18 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
 pub fn read_server(document: &serde_json::Value, base: &Path) -> Result<Server, FieldError> {
     let raw: ServerDocument = read(document)?;
     Server::compile(raw.spec, base).map_err(|error| error.under("spec"))
+}
+
+/// A document of `kind: Experiment`, checked.
+///
+/// # Errors
+/// With the field's path and what is allowed.
+pub fn read_experiment(document: &serde_json::Value) -> Result<Experiment, FieldError> {
+    let ExperimentDocument { metadata, spec, .. } = read(document)?;
+    Experiment::compile(&metadata.name, spec).map_err(|error| match error.path.as_str() {
+        "id" => FieldError::new("metadata.name", error.message),
+        _ => error.under("spec"),
+    })
 }
 
 /// A document of `kind: Canary`, from a file or from a cluster, checked.

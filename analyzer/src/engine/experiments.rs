@@ -4,7 +4,7 @@
 use super::core::Core;
 use super::{Engine, Message};
 use crate::experiments::book::{Book, Loose, Source, Status};
-use crate::experiments::desk::{Assigned, Counted, Draft, Moves, Refused};
+use crate::experiments::desk::{Assigned, Counted, Draft, Evaluated, Moves, Refused};
 use crate::experiments::funnel::{Funnel, Gatherer};
 use crate::experiments::spec::written;
 use crate::experiments::{Event, Experiment, ExperimentSpec};
@@ -210,6 +210,19 @@ impl Engine {
         attributes: BTreeMap<String, serde_json::Value>,
     ) -> Result<Assigned, Refused> {
         self.draft(move |draft, now| draft.assign(&id, &user, Some(&attributes), now)).await
+    }
+
+    /// The flags of a user's arms: one of them, or all.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn evaluate(
+        &self,
+        key: Option<String>,
+        user: String,
+        attributes: BTreeMap<String, serde_json::Value>,
+    ) -> Result<Vec<Evaluated>, Refused> {
+        self.draft(move |draft, now| draft.evaluate(key.as_deref(), &user, &attributes, now)).await
     }
 
     /// Takes events, all or none.

@@ -5,7 +5,7 @@ use super::book::{ASSIGNMENT_LIFE, Book, Record, Source, Status};
 use super::events::{Deed, Event, LATEST};
 use super::spec::{Experiment, written};
 use super::unit::Unit;
-use crate::store::{Action, KeptAnswer, Redb, StoreError, Write};
+use crate::store::{Action, KeptAnswer, Redb, StoreError, Units, Write};
 use serde::Serialize;
 use serin_contract::plan::ExperimentDocument;
 use serin_contract::plan::experiment::MAX_EXPERIMENTS;
@@ -63,6 +63,32 @@ pub struct Assigned {
     pub new: bool,
     /// Why there is no arm.
     pub reason: Option<String>,
+}
+
+/// A flag of a user.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluated {
+    /// The flag.
+    pub key: String,
+    /// Its value.
+    pub value: serde_json::Value,
+    /// The user's arm.
+    pub arm: String,
+    /// Whose flag it is.
+    pub experiment: String,
+}
+
+impl Assigned {
+    fn none(id: &str, reason: &str) -> Self {
+        Self {
+            experiment: id.to_owned(),
+            arm: None,
+            step: None,
+            flags: BTreeMap::new(),
+            new: false,
+            reason: Some(reason.to_owned()),
+        }
+    }
 }
 
 /// What a batch of events came to.
@@ -143,7 +169,20 @@ impl Desk {
                 changed.push(book);
             }
         }
+        self.check_room(&changed, now)?;
         Ok(changed)
+    }
+
+    fn check_room(&self, changed: &[Book], now: Time) -> Result<(), String> {
+        let stays = |book: &&Book| changed.iter().all(|new| new.record.id != book.record.id);
+        let all = self.books.values().filter(stays).chain(changed);
+        let open = all.filter(|book| book.status(now) != Status::Ended && book.experiment.is_in_path());
+        match open.count() {
+            0..=MAX_EXPERIMENTS => Ok(()),
+            many => {
+                Err(format!("{many} experiments would run in the filters: allowed are {MAX_EXPERIMENTS}"))
+            }
+        }
     }
 
     /// The filters' part, of those that run.
@@ -176,6 +215,7 @@ impl Desk {
         Draft {
             desk: self,
             store,
+            stored: None,
             now,
             books: BTreeMap::new(),
             units: HashMap::new(),
@@ -197,6 +237,8 @@ impl Desk {
 pub struct Draft<'a> {
     desk: &'a Desk,
     store: &'a Redb,
+    /// The units as they were when the first was looked up.
+    stored: Option<Units>,
     now: Time,
     books: BTreeMap<String, Book>,
     /// Units that were looked up, and whether they have changed.
@@ -249,7 +291,11 @@ impl Draft<'_> {
         if let Some((known, _)) = self.units.get(&key) {
             return Ok(known.clone());
         }
-        let found = self.store.unit(experiment, unit)?.unwrap_or_default();
+        let stored = match &self.stored {
+            Some(stored) => stored,
+            None => self.stored.insert(self.store.units()?),
+        };
+        let found = stored.get(experiment, unit)?.unwrap_or_default();
         self.units.insert(key, (found.clone(), false));
         Ok(found)
     }
@@ -352,22 +398,25 @@ impl Draft<'_> {
         time: Time,
     ) -> Result<Assigned, Refused> {
         let book = self.book(id)?;
-        let none = |reason: &str| {
-            let experiment = id.to_owned();
-            Ok(Assigned {
-                experiment,
-                arm: None,
-                step: None,
-                flags: BTreeMap::new(),
-                new: false,
-                reason: Some(reason.to_owned()),
-            })
-        };
+        let none = |reason: &str| Ok(Assigned::none(id, reason));
         match book.status(self.now) {
             Status::Running => {}
             Status::Scheduled => return none("the experiment has not begun"),
             Status::Ended => return none("the experiment has ended"),
         }
+        self.place(id, user, attributes, time)
+    }
+
+    /// The arm of a user, whether the experiment runs or not: exposures may come late.
+    fn place(
+        &mut self,
+        id: &str,
+        user: &str,
+        attributes: Option<&BTreeMap<String, serde_json::Value>>,
+        time: Time,
+    ) -> Result<Assigned, Refused> {
+        let book = self.book(id)?;
+        let none = |reason: &str| Ok(Assigned::none(id, reason));
         let Some((arm, unit)) = book.experiment.assign(user) else { return none("an empty user is no user") };
         let step = book.step();
         let is_for = attributes.is_none_or(|attributes| book.experiment.is_for(attributes));
@@ -390,6 +439,40 @@ impl Draft<'_> {
         self.put(id, unit, record);
         self.act(id, unit, time, "exposure", None)?;
         self.told(id, arm, step.0, true)
+    }
+
+    /// The flags that running experiments give a user, in the order of their ids; of two of one name the
+    /// first. Only experiments that have the flag, where one is asked for, are asked and count the user as
+    /// exposed.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn evaluate(
+        &mut self,
+        key: Option<&str>,
+        user: &str,
+        attributes: &BTreeMap<String, serde_json::Value>,
+        time: Time,
+    ) -> Result<Vec<Evaluated>, Refused> {
+        let has = |book: &&Book| {
+            let arms = book.experiment.spec.arms.iter();
+            let mut flags = arms.flat_map(|arm| arm.flags.keys());
+            flags.any(|flag| key.is_none_or(|key| key == flag))
+        };
+        let running = self.all().into_iter().filter(|book| book.status(self.now) == Status::Running);
+        let ids: Vec<String> = running.filter(has).map(|book| book.record.id.clone()).collect();
+        let mut found: Vec<Evaluated> = Vec::new();
+        for id in ids {
+            let assigned = self.assign(&id, user, Some(attributes), time)?;
+            let Some(arm) = assigned.arm else { continue };
+            for (flag, value) in assigned.flags {
+                let wanted = key.is_none_or(|key| key == flag);
+                if wanted && found.iter().all(|known| known.key != flag) {
+                    found.push(Evaluated { key: flag, value, arm: arm.clone(), experiment: id.clone() });
+                }
+            }
+        }
+        Ok(found)
     }
 
     fn told(&self, id: &str, arm: usize, step: u32, new: bool) -> Result<Assigned, Refused> {
@@ -491,8 +574,8 @@ impl Draft<'_> {
         let Some((_, unit)) = book.experiment.assign(&user) else { return Ok(false) };
         match deed {
             Deed::Exposure => {
-                let assigned = self.assign(&id, &user, None, time)?;
-                if !assigned.new && assigned.arm.is_some() {
+                let assigned = self.place(&id, &user, None, time)?;
+                if !assigned.new {
                     self.act(&id, unit, time, "exposure", properties)?;
                 }
                 Ok(true)

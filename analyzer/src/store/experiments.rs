@@ -5,7 +5,7 @@ use super::redb::{decode, encode, fail};
 use super::{Action, KeptAnswer, Redb, StoreError, Write};
 use crate::experiments::desk::KEY_LIFE;
 use crate::experiments::{Record, Unit};
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serin_contract::UnitHash;
 use serin_judge::time::Time;
 use std::time::Duration;
@@ -67,6 +67,20 @@ pub struct Walk {
     pub actions: Vec<(Time, String)>,
 }
 
+/// Units, to be looked up one by one; what is committed later is not among them.
+pub struct Units(ReadOnlyTable<(&'static str, u64), &'static [u8]>);
+
+impl Units {
+    /// What is known of a unit.
+    ///
+    /// # Errors
+    /// When the database or the record cannot be read.
+    pub fn get(&self, experiment: &str, unit: UnitHash) -> Result<Option<Unit>, StoreError> {
+        let found = self.0.get((experiment, unit.0)).map_err(fail)?;
+        found.map(|bytes| decode("experiment_units", bytes.value())).transpose()
+    }
+}
+
 impl Redb {
     /// All experiments. Idempotency keys that have run out are forgotten, and so are the units of
     /// experiments that ended a month ago.
@@ -102,15 +116,13 @@ impl Redb {
         Ok(records)
     }
 
-    /// What is known of a unit.
+    /// Units as they are at this moment.
     ///
     /// # Errors
-    /// When the database or the record cannot be read.
-    pub fn unit(&self, experiment: &str, unit: UnitHash) -> Result<Option<Unit>, StoreError> {
+    /// When the database cannot be read.
+    pub fn units(&self) -> Result<Units, StoreError> {
         let reading = self.database.begin_read().map_err(fail)?;
-        let table = reading.open_table(UNITS).map_err(fail)?;
-        let found = table.get((experiment, unit.0)).map_err(fail)?;
-        found.map(|bytes| decode("experiment_units", bytes.value())).transpose()
+        Ok(Units(reading.open_table(UNITS).map_err(fail)?))
     }
 
     /// What was answered to an idempotency key.

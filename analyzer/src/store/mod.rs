@@ -5,7 +5,7 @@ mod experiments;
 mod record;
 mod redb;
 
-pub use experiments::Walk;
+pub use experiments::{Units, Walk};
 pub use record::{Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, StoredCanary, Write};
 pub use redb::Redb;
 

@@ -6,6 +6,7 @@ mod errors;
 pub mod experiment;
 mod filter;
 mod numbers;
+pub mod ofrep;
 mod report;
 mod sample;
 

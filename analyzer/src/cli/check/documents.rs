@@ -81,7 +81,7 @@ impl<'a> File<'a> {
                 let items = document.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
                 return items.into_iter().for_each(|item| self.document(number, item, objects));
             }
-            (_, "Serin" | "Canary") | (crate::kinds::GROUP, _) => {
+            (_, "Serin" | "Canary" | "Experiment") | (crate::kinds::GROUP, _) => {
                 if let Err(finding) = self.ours(number, &kind, &document, objects) {
                     objects.findings.push(finding);
                 }
@@ -107,8 +107,9 @@ impl<'a> File<'a> {
                 objects.canaries.push(self.fits(canary).map_err(at)?);
                 Ok(())
             }
+            "Experiment" => config::read_experiment(document).map(drop).map_err(at),
             other => {
-                let message = format!("`{other}` is not known: allowed are Serin and Canary");
+                let message = format!("`{other}` is not known: allowed are Serin, Canary and Experiment");
                 Err(error(place, "kind", message))
             }
         }
