@@ -39,6 +39,15 @@ pub struct EnvoyOptions {
     pub edits: Vec<(String, String)>,
 }
 
+/// Where an Envoy's bootstrap makes it listen, on loopback.
+#[derive(Debug, Clone, Copy)]
+pub struct EnvoyPorts {
+    /// For requests.
+    pub requests: u16,
+    /// For questions about itself.
+    pub admin: u16,
+}
+
 /// A running Envoy.
 #[derive(Debug)]
 pub struct Envoy {
@@ -58,23 +67,38 @@ impl Envoy {
     /// When a part is missing or Envoy refuses its bootstrap; with the end of its log.
     pub async fn start(options: &EnvoyOptions) -> Result<Self> {
         let (port, admin_port) = (ports::free()?, ports::free()?);
-        let bootstrap = options.folder.join(format!("{}.yaml", options.node));
-        std::fs::write(&bootstrap, render(options, port, admin_port, &artifacts::filter()?)?)?;
+        let bootstrap = render(options, port, admin_port, &artifacts::filter()?)?;
+        let ports = EnvoyPorts { requests: port, admin: admin_port };
+        Self::with_bootstrap(&options.node, options.workers, &options.folder, &bootstrap, ports).await
+    }
+
+    /// Starts an Envoy with any bootstrap, which goes into `folder`, and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When Envoy refuses its bootstrap; with the end of its log.
+    pub async fn with_bootstrap(
+        node: &str,
+        workers: u32,
+        folder: &Path,
+        bootstrap: &str,
+        ports: EnvoyPorts,
+    ) -> Result<Self> {
+        let file = folder.join(format!("{node}.yaml"));
+        std::fs::write(&file, bootstrap).with_context(|| file.display().to_string())?;
         let mut command = Command::new(artifacts::envoy()?);
         command
             .args(["--disable-hot-restart", "--log-level", "warning"])
             .args(["--component-log-level", "wasm:info"])
-            .args(["--concurrency", &options.workers.to_string()])
+            .args(["--concurrency", &workers.to_string()])
             .arg("--config-path")
-            .arg(&bootstrap);
-        let log = options.folder.join(format!("{}.log", options.node));
-        let process = Process::start(&options.node, command, &log)?;
+            .arg(&file);
+        let process = Process::start(node, command, &folder.join(format!("{node}.log")))?;
         let mut envoy = Self {
             process,
-            node: options.node.clone(),
-            workers: options.workers,
-            address: ports::loopback(port),
-            admin: ports::loopback(admin_port),
+            node: node.to_owned(),
+            workers,
+            address: ports::loopback(ports.requests),
+            admin: ports::loopback(ports.admin),
             client: Client::default(),
         };
         envoy.wait_until_ready().await?;

@@ -7,6 +7,7 @@ pub mod envoy;
 pub mod half;
 pub mod http;
 pub mod load;
+pub mod mesh;
 pub mod ports;
 pub mod process;
 pub mod random;

@@ -49,6 +49,11 @@ impl Process {
         Ok(Self { name: name.to_owned(), child, watchdog, log: log.to_path_buf() })
     }
 
+    /// What it was called when it was started.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The process's number, also that of its group.
     pub fn id(&self) -> u32 {
         self.child.id()

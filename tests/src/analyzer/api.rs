@@ -16,12 +16,26 @@ pub const CANARY: &str = "default/shop";
 #[derive(Debug, Clone)]
 pub struct Api {
     address: SocketAddr,
+    canary: String,
+    /// The `authorization` header, where the analyzer asks for one.
+    authorization: Option<String>,
     client: Client,
 }
 
 impl Api {
     pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, client: Client::default() }
+        Self::of(address, CANARY, None)
+    }
+
+    /// A client for one canary, `namespace/name`, that shows this token.
+    pub fn of(address: SocketAddr, canary: &str, token: Option<&str>) -> Self {
+        let authorization = token.map(|token| format!("Bearer {token}"));
+        Self { address, canary: canary.to_owned(), authorization, client: Client::default() }
+    }
+
+    /// The token's header, where there is one.
+    fn shown(&self) -> Vec<(&str, &str)> {
+        self.authorization.iter().map(|value| ("authorization", value.as_str())).collect()
     }
 
     /// Where the analyzer listens.
@@ -34,7 +48,7 @@ impl Api {
     /// # Errors
     /// When no answer comes.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        self.client.get(self.address, path, &[]).await
+        self.client.get(self.address, path, &self.shown()).await
     }
 
     /// The canary.
@@ -42,7 +56,7 @@ impl Api {
     /// # Errors
     /// When the answer is no canary.
     pub async fn status(&self) -> Result<Status> {
-        self.read(&format!("/v1/canaries/{CANARY}")).await
+        self.read(&format!("/v1/canaries/{}", self.canary)).await
     }
 
     /// The filters that report.
@@ -68,9 +82,10 @@ impl Api {
     /// # Errors
     /// When the analyzer refuses, with its words.
     pub async fn act(&self, action: &str, reason: &str) -> Result<()> {
-        let path = format!("/v1/canaries/{CANARY}/{action}");
+        let path = format!("/v1/canaries/{}/{action}", self.canary);
         let body = Bytes::from(json!({ "reason": reason }).to_string());
-        let headers = [("content-type", "application/json")];
+        let mut headers = self.shown();
+        headers.push(("content-type", "application/json"));
         let answer = self.client.send(self.address, Method::POST, &path, &headers, body).await?;
         ensure!(answer.status.is_success(), "{action} is refused: {} {}", answer.status, answer.text());
         Ok(())

@@ -25,6 +25,8 @@ const BEAT: Duration = Duration::from_millis(4);
 pub struct LoadOptions {
     /// The Envoys; requests take turns.
     pub targets: Vec<SocketAddr>,
+    /// The authority that is asked for.
+    pub host: Arc<str>,
     /// How many users there are.
     pub users: u32,
     /// The part of the requests that carries no user id, `0.0..=1.0`.
@@ -52,6 +54,7 @@ impl LoadOptions {
     pub fn on(targets: Vec<SocketAddr>) -> Self {
         Self {
             targets,
+            host: "shop.example".into(),
             users: 2000,
             anonymous: 0.1,
             rate: 200.0,
@@ -156,6 +159,7 @@ async fn pace(options: LoadOptions, record: Arc<Record>, stop: Arc<AtomicBool>) 
 /// One request, before it is sent.
 struct Planned {
     target: SocketAddr,
+    host: Arc<str>,
     who: Who,
     manual: Option<bool>,
     beta: bool,
@@ -173,6 +177,7 @@ impl Planned {
         let manual = draw(2);
         Self {
             target: options.targets[turn],
+            host: Arc::clone(&options.host),
             who: if draw(3) < options.anonymous { Who::Anonymous } else { Who::User(user) },
             manual: (manual < options.manual).then_some(manual < options.manual / 2.0),
             beta: options.beta.is_some_and(|beta| beta(user)),
@@ -183,7 +188,7 @@ impl Planned {
 
     async fn send(self, client: &Client) -> Exchange {
         let user = self.who.id();
-        let mut headers: Vec<(&str, &str)> = vec![("host", "shop.example")];
+        let mut headers: Vec<(&str, &str)> = vec![("host", &self.host)];
         if let Some(user) = &user {
             headers.push(("x-user-id", user));
         }
