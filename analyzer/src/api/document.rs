@@ -1,5 +1,6 @@
 //! `GET /v1/openapi.json`: the description of every call, made from the routes themselves.
 
+use super::schema::experiment::Format;
 use super::schema::ofrep::Fault;
 use super::schema::{Deed, Problem};
 use axum::Extension;
@@ -18,7 +19,7 @@ use utoipa::{Modify, OpenApi};
             A role without configured tokens is open; that is allowed on loopback only."
     ),
     modifiers(&Security),
-    components(schemas(Problem, Deed, Fault)),
+    components(schemas(Problem, Deed, Fault, Format)),
     tags(
         (name = "canaries", description = "What releases are doing; roles viewer and operator"),
         (name = "actions", description = "What people do by hand; role operator"),
