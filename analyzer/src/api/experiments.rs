@@ -237,7 +237,7 @@ pub(super) async fn results(
     Ok(Json(ResultsView::of(&view, results)))
 }
 
-fn unreadable(rejection: QueryRejection) -> Problem {
+fn unreadable(rejection: &QueryRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, format!("the query cannot be read: {}", rejection.body_text()))
 }
 
@@ -258,7 +258,7 @@ pub(super) async fn funnel(
     Path(id): Path<String>,
     query: Result<Query<Steps>, QueryRejection>,
 ) -> Result<Json<Funnel>, Problem> {
-    let Query(Steps { steps }) = query.map_err(unreadable)?;
+    let Query(Steps { steps }) = query.map_err(|rejection| unreadable(&rejection))?;
     Ok(Json(shared.engine.funnel(id, &steps).await?))
 }
 
@@ -280,7 +280,7 @@ pub(super) async fn report(
     Path(id): Path<String>,
     query: Result<Query<Form>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(Form { format }) = query.map_err(unreadable)?;
+    let Query(Form { format }) = query.map_err(|rejection| unreadable(&rejection))?;
     let (view, results) = shared.engine.experiment_results(id).await?;
     let text = |kind: &'static str, text: String| ([(header::CONTENT_TYPE, kind)], text).into_response();
     match format.as_deref().unwrap_or("json") {
