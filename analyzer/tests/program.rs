@@ -91,8 +91,8 @@ fn check_takes_what_a_release_in_the_mesh_needs_from_any_files_in_any_order() {
     assert_eq!(alone.status.code(), Some(2));
     assert!(told.contains("Canary web/shop: spec.router.virtualService.name: there is no Virtual"), "{told}");
 
-    write("empty.yaml", "");
-    let both = serin(folder.path(), &["check", "mesh.yaml", "empty.yaml", "service.yaml"]);
+    write("foreign.yaml", "---\napiVersion: flagger.app/v1beta1\nkind: Canary\nmetadata: {name: shop}\n");
+    let both = serin(folder.path(), &["check", "mesh.yaml", "foreign.yaml", "service.yaml"]);
     let told = text(&both.stdout);
     assert_eq!(both.status.code(), Some(2));
     assert_eq!(told.lines().count(), 1, "{told}");
@@ -131,6 +131,51 @@ fn assign_is_pythons_md5() {
     let wrong = serin(folder.path(), &["assign", "--share", "a=60,b=60", "x"]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("the shares sum to 120 %"), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn judge_answers_for_a_recorded_history_and_names_what_is_wrong_with_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let sample = |requests, errors| serde_json::json!({"timestamp": "2026-01-31T12:00:00Z", "requests": requests, "errors": errors});
+    let write = |canary: serde_json::Value| {
+        let history = serde_json::json!({
+            "config": {"max_error_rate": 5.0, "decisions": "point"},
+            "samples": {"stable": [sample(1000, 10)], "canary": [canary]},
+        });
+        std::fs::write(folder.path().join("history.json"), history.to_string()).expect("written");
+    };
+    write(sample(100, 10));
+    let output = serin(folder.path(), &["judge", "--output", "json", "history.json"]);
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(answer["continue"], false);
+    assert!(answer["reason"].as_str().is_some_and(|reason| reason.starts_with("error rate too high")));
+    assert_eq!(answer["slo"]["stable"]["error_rate"], 100.0);
+    write(sample(10, 11));
+    let wrong = serin(folder.path(), &["judge", "history.json"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let told = text(&wrong.stderr);
+    assert!(told.contains("history.json: samples.canary[0].errors: 11 is not allowed: 0 to 10"), "{told}");
+    assert_eq!(serin(folder.path(), &["judge", "none.json"]).status.code(), Some(1));
+}
+
+#[test]
+fn simulate_gives_the_same_numbers_for_the_same_seed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = "simulate --rate 50 --fault-errors 30 --fault-at 5s --length 30s --runs 2 --output json";
+    let run = |threads: &str| {
+        let mut arguments: Vec<&str> = arguments.split(' ').collect();
+        arguments.extend(["--threads", threads]);
+        let output = serin(folder.path(), &arguments);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let rows: serde_json::Value = serde_json::from_str(&run("1")).expect("JSON");
+    assert_eq!(rows[0]["method"], "evidence");
+    assert_eq!(rows[0]["found"]["count"], 2);
+    assert_eq!(run("1"), run("2"));
+    let wrong = serin(folder.path(), &["simulate", "--scenario", "nonsense"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("`nonsense` is not known: allowed are all, even"));
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub struct Damaged;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UnitSet {
     arms: HashMap<UnitHash, Arm>,
+    /// How many of them are the canary's: it is asked for after every report.
+    canary: u64,
 }
 
 impl UnitSet {
@@ -25,6 +27,7 @@ impl UnitSet {
             std::collections::hash_map::Entry::Occupied(_) => false,
             std::collections::hash_map::Entry::Vacant(place) => {
                 place.insert(arm);
+                self.canary += u64::from(arm == Arm::Canary);
                 true
             }
         }
@@ -32,8 +35,7 @@ impl UnitSet {
 
     /// How many units each arm has.
     pub fn count(&self) -> PerArm<u64> {
-        let canary = self.arms.values().filter(|arm| **arm == Arm::Canary).count() as u64;
-        PerArm { stable: self.arms.len() as u64 - canary, canary }
+        PerArm { stable: self.arms.len() as u64 - self.canary, canary: self.canary }
     }
 
     /// How many units there are.
@@ -49,6 +51,7 @@ impl UnitSet {
     /// Keeps the units of a sample.
     pub fn thin(&mut self, sample: Sample) {
         self.arms.retain(|unit, _| sample.has(*unit));
+        self.canary = self.arms.values().filter(|arm| **arm == Arm::Canary).count() as u64;
     }
 }
 

@@ -7,10 +7,12 @@ mod client;
 mod cluster;
 mod crd;
 mod filter;
+mod judge;
 mod pages;
 mod rollback;
 mod serve;
 mod serve_kubernetes;
+mod simulate;
 mod status;
 mod table;
 
@@ -33,6 +35,10 @@ enum Command {
     Check(check::Check),
     /// Say which arm users fall into
     Assign(assign::Assign),
+    /// Judge a recorded history: verdict, SLO scores, anomalies
+    Judge(judge::Judge),
+    /// Run whole releases on synthetic traffic through the judge, and through other methods
+    Simulate(simulate::Simulate),
     /// Show what releases are doing
     Status(status::Status),
     /// Keep a release at its weight until it is resumed
@@ -77,6 +83,8 @@ impl Arguments {
             Command::Serve(serve) => serve.run(),
             Command::Check(check) => check.run(),
             Command::Assign(assign) => assign.run(),
+            Command::Judge(judge) => judge.run(),
+            Command::Simulate(simulate) => simulate.run(),
             Command::Status(status) => status.run(),
             Command::Pause(act) => act.run(crate::engine::Deed::Pause),
             Command::Resume(act) => act.run(crate::engine::Deed::Resume),

@@ -187,7 +187,7 @@ async fn mark(canaries: &Api<DynamicObject>, name: &str, reason: &str) -> Result
     let parameters = PatchParams::default();
     match tokio::time::timeout(PATIENCE, canaries.patch(name, &parameters, &patch)).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(error)) => Err(refusal(&error).map_or(error.to_string(), |said| said.message.clone())),
         Err(_) => Err("no answer in time".to_owned()),
     }
 }

@@ -49,7 +49,7 @@ impl Serve {
             .build()
             .map_err(|error| Failure::Failed(format!("the runtime does not start: {error}")))?;
         match self.cluster.is_wanted() {
-            true => runtime.block_on(serve_kubernetes::serve(&self.cluster, configuration)),
+            true => runtime.block_on(serve_kubernetes::serve(&self.cluster, &self.config, configuration)),
             false => runtime.block_on(serve(&self.config, configuration)),
         }
     }

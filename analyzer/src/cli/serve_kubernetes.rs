@@ -10,11 +10,14 @@ use crate::kubernetes::{Candidate, Controller, Denials, Front, Replica, Routes, 
 use crate::metrics::Metrics;
 use crate::module::Module;
 use crate::store::Redb;
+use crate::tls::Certificate;
 use clap::Args;
 use kube::Client;
-use std::sync::{Arc, RwLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 /// How a replica finds its place in the cluster.
@@ -74,7 +77,11 @@ impl InCluster {
     }
 }
 
-pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> Result<(), Failure> {
+pub(super) async fn serve(
+    cluster: &InCluster,
+    path: &Path,
+    configuration: Configuration,
+) -> Result<(), Failure> {
     if !configuration.canaries.is_empty() {
         let message =
             "with --kubernetes Canaries are objects in the cluster: leave only the document of kind Serin";
@@ -95,6 +102,8 @@ pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> 
     })?;
     let denials = Denials::default();
     let (term_is, term) = watch::channel(Term::Nobody);
+    // The leader lays down its work first, then the Lease, then the connections end.
+    let (resigning, resigned) = watch::channel(false);
     let (stopping, stopped) = watch::channel(false);
     let candidate = Candidate::new(client.clone(), replica.clone(), denials.clone());
     let routes = Routes::new(client.clone(), candidate.fresh(), denials.clone());
@@ -102,7 +111,12 @@ pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> 
     let own = api::follower(Arc::clone(&metrics), Arc::clone(&module));
     let face = Front::new(own, term.clone(), denials.clone())
         .map_err(|error| Failure::Failed(format!("the system's certificates cannot be read: {error}")))?;
+    let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
+    let hangup = signal(SignalKind::hangup())
+        .map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
+    let reloading = tokio::spawn(reload(hangup, path.to_owned(), Arc::clone(&tokens), certificate.clone()));
     let leading = Leading {
+        tokens,
         client,
         replica: replica.clone(),
         routes,
@@ -113,7 +127,7 @@ pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> 
         face: face.clone(),
     };
     let electing = tokio::spawn(candidate.run(term_is, stopped));
-    let mut led = tokio::spawn(leading.lead(term, store));
+    let mut led = tokio::spawn(leading.lead(term, resigned, store));
     let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
     tracing::info!(
         listen = %server.listen, replica = %replica.name, namespace = %replica.namespace,
@@ -131,19 +145,49 @@ pub(super) async fn serve(cluster: &InCluster, configuration: Configuration) -> 
         () = signals.wait() => None,
         ended = &mut led => Some(ended.unwrap_or_else(|error| Err(Failure::Failed(error.to_string())))),
     };
-    led.abort();
+    let _ = resigning.send(true);
+    if failure.is_none()
+        && let Err(error) = (&mut led).await
+    {
+        tracing::error!(%error, "the leader did not end in order");
+    }
     let _ = stopping.send(true);
     let _ = electing.await;
     let _ = ending.send(true);
     serving.await;
+    reloading.abort();
     if let Some(watching) = watching {
         watching.abort();
     }
     failure.unwrap_or(Ok(())).inspect(|()| tracing::info!("stopped"))
 }
 
+/// SIGHUP reads tokens and certificate again. Everything else of the document needs a restart, and Canaries
+/// are watched.
+async fn reload(
+    mut hangup: Signal,
+    path: PathBuf,
+    tokens: Arc<RwLock<Tokens>>,
+    certificate: Option<Certificate>,
+) {
+    while hangup.recv().await.is_some() {
+        match Configuration::load(&path) {
+            Ok(configuration) => {
+                let server = configuration.server;
+                *tokens.write().unwrap_or_else(PoisonError::into_inner) = Tokens::of(&server);
+                if let (Some(certificate), Some(files)) = (&certificate, server.tls) {
+                    certificate.moved_to(files);
+                }
+                tracing::info!("tokens and certificate read again");
+            }
+            Err(problem) => tracing::error!(%problem, "new configuration refused; the old one stays"),
+        }
+    }
+}
+
 /// What a replica needs to lead.
 struct Leading {
+    tokens: Arc<RwLock<Tokens>>,
     client: Client,
     replica: Replica,
     routes: Routes,
@@ -156,41 +200,60 @@ struct Leading {
 
 impl Leading {
     /// Waits for the Lease, leads, and ends when another has it.
-    async fn lead(self, mut term: watch::Receiver<Term>, store: Redb) -> Result<(), Failure> {
+    async fn lead(
+        self,
+        mut term: watch::Receiver<Term>,
+        mut resigned: watch::Receiver<bool>,
+        store: Redb,
+    ) -> Result<(), Failure> {
         let gone = || Failure::Failed("the election has ended".into());
-        term.wait_for(|term| matches!(term, Term::Mine | Term::Lost(_))).await.map_err(|_| gone())?;
-        tracing::info!(replica = %self.replica.name, "leads");
-        let server = self.configuration.server.clone();
-        let stores = Stores::start(&self.client, &self.replica, &self.denials);
+        tokio::select! {
+            led = term.wait_for(|term| matches!(term, Term::Mine | Term::Lost(_))) => drop(led.map_err(|_| gone())?),
+            _ = resigned.wait_for(|resigned| *resigned) => return Ok(()),
+        }
+        let replica = self.replica.clone();
+        tracing::info!(replica = %replica.name, "leads");
+        let stores = Stores::start(&self.client, &self.replica, &self.routes, &self.denials);
         let engine =
             Engine::start(self.configuration, store, Arc::clone(&self.metrics), Some(self.routes.clone()))
                 .map_err(|error| Failure::Failed(error.to_string()))?;
-        let mut controller = Controller::new(
-            self.client,
-            engine.clone(),
-            stores,
-            self.routes,
-            self.denials,
-            self.replica.clone(),
-        );
+        let mut controller =
+            Controller::new(self.client, engine.clone(), stores, self.routes, self.denials, self.replica);
         // Filters get a plan only once every Canary is in it: a plan without one would let its users go.
-        let begun = controller.begin(&mut term).await;
-        if begun {
-            let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
-            let shared =
-                Shared { engine: engine.clone(), metrics: self.metrics, module: self.module, tokens };
-            self.face.lead(api::router(shared));
-            tokio::spawn(controller.run());
-        }
-        let lost = term.wait_for(|term| matches!(term, Term::Lost(_))).await.map_err(|_| gone())?.clone();
-        let holder = match lost {
-            Term::Lost(holder) => holder,
-            Term::Nobody | Term::Other(_) | Term::Mine => String::new(),
+        let begun = tokio::select! {
+            begun = controller.begin(&mut term) => begun,
+            _ = resigned.wait_for(|resigned| *resigned) => false,
         };
-        engine.stop().await;
-        Err(Failure::Failed(format!(
-            "{holder} holds the Lease {}/serin now: this replica ({}) has led and ends, so that two never decide",
-            self.replica.namespace, self.replica.name
-        )))
+        let mut working = None;
+        if begun {
+            let Self { metrics, module, tokens, .. } = self;
+            let shared = Shared { engine: engine.clone(), metrics, module, tokens };
+            self.face.lead(api::router(shared));
+            working = Some(tokio::spawn(controller.run(resigned.clone())));
+        }
+        let lost = tokio::select! {
+            lost = term.wait_for(|term| matches!(term, Term::Lost(_))) => Some(lost.map_err(|_| gone())?.clone()),
+            _ = resigned.wait_for(|resigned| *resigned) => None,
+        };
+        match (lost, working) {
+            (Some(Term::Lost(holder)), working) => {
+                // Whatever it would still write is the other's to decide.
+                working.inspect(tokio::task::JoinHandle::abort);
+                engine.stop().await;
+                Err(Failure::Failed(format!(
+                    "{holder} holds the Lease {}/serin now: this replica ({}) has led and ends, so that two never \
+                     decide",
+                    replica.namespace, replica.name
+                )))
+            }
+            (Some(Term::Nobody | Term::Other(_) | Term::Mine) | None, working) => {
+                if let Some(working) = working {
+                    // Its last statuses; without an API server there are none.
+                    let _ = tokio::time::timeout(Duration::from_secs(5), working).await;
+                }
+                engine.stop().await;
+                Ok(())
+            }
+        }
     }
 }

@@ -164,6 +164,10 @@ impl Core {
         if self.save_again.is_some_and(|time| time <= now) {
             self.save_again = if self.save_all() { None } else { Some(now.plus(RETRY)) };
         }
+        let decided = |write: &Write| matches!(write, Write::Transition(..));
+        if let Some(cluster) = self.cluster.as_ref().filter(|_| writes.iter().any(decided)) {
+            cluster.ring();
+        }
         for (id, rollout) in &mut self.rollouts {
             for outgoing in rollout.outgoing.drain(..) {
                 send_call(self.queue.clone(), id.clone(), outgoing);

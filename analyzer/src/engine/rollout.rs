@@ -36,6 +36,8 @@ pub(super) struct Rollout {
     pub(super) history: VecDeque<Transition>,
     pub(super) samples: VecDeque<serde_json::Value>,
     pub(super) route: Route,
+    /// The weight that was raised to and has not arrived yet.
+    pub(super) asked: Option<Share>,
     /// What the cluster shows of it; nothing yet, or there is no cluster.
     seen: Option<Seen>,
     pub(super) book: Book,
@@ -110,6 +112,7 @@ impl Rollout {
         Self {
             sampler: Sampler::new(&observations),
             route: Route::new(state.weight, now),
+            asked: None,
             seen: None,
             next_tick: now.plus(spec.settings.analysis_interval),
             book: Book::default(),
@@ -172,6 +175,7 @@ impl Rollout {
     pub(super) fn look_at_router(&mut self, now: Time, writes: &mut Vec<Write>) {
         match self.look(now) {
             Found::AsWritten => {}
+            Found::Ahead(share) => self.find_ahead(share, now, writes),
             Found::Changed => {
                 let reason = "somebody changed the managed routes for x-canary; they are written again";
                 let note = self.state.note(now, reason, "router");
@@ -187,6 +191,35 @@ impl Rollout {
                 let decided = ramp::lowered(&self.state, share, now);
                 self.follow(decided, now, writes);
             }
+        }
+    }
+
+    /// The first look shows more than the state. In an object two such weights stay: what somebody wrote
+    /// before a release that has not begun, as long as the ramp begins no lower; and the next weight of the
+    /// ramp, which a leader that was killed had written and not told of, and to which users may have moved.
+    /// Anything else is written back.
+    fn find_ahead(&mut self, share: Share, now: Time, writes: &mut Vec<Write>) {
+        if matches!(self.spec.router, Router::EnvoyRoutes(_)) {
+            return;
+        }
+        let steps = &self.spec.settings.ramp;
+        let next = match &self.state.promoted_by {
+            Some(_) => Some(steps.max()),
+            None => steps.after(self.state.weight),
+        };
+        match self.state.phase {
+            Phase::Pending if share <= steps.first() => self.route.adopt(share),
+            Phase::Progressing if next == Some(share) => {
+                self.route.adopt(share);
+                let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
+                self.follow(decided, now, writes);
+            }
+            Phase::Pending
+            | Phase::Progressing
+            | Phase::Paused
+            | Phase::Promoting
+            | Phase::Succeeded
+            | Phase::Failed => {}
         }
     }
 
@@ -240,7 +273,8 @@ impl Rollout {
             }
             Ok(Written::Stands(_)) => {
                 tracing::info!(canary = %self.spec.id, weight = %share, "weight written");
-                if share == self.route.wanted() && share > self.state.weight {
+                if self.asked == Some(share) && share == self.route.wanted() && share > self.state.weight {
+                    self.asked = None;
                     let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
                     self.follow(decided, now, writes);
                 }
@@ -291,6 +325,7 @@ impl Rollout {
         // Whatever was on its way up is off once the release is stopped.
         if !matches!(self.state.phase, Phase::Pending | Phase::Progressing) {
             self.route.want(self.state.weight, now);
+            self.asked = None;
         }
         let changed = !actions.is_empty();
         let mut confirm = false;

@@ -41,6 +41,8 @@ pub(super) enum Found {
     Lowered(Share),
     /// Our weight, but not our routes for `x-canary`; they will be written again.
     Changed,
+    /// At the first look after a start: more than we know of. It is written back unless it is adopted.
+    Ahead(Share),
 }
 
 /// A weight to write.
@@ -76,6 +78,20 @@ impl Route {
             self.wanted = share;
             self.retry = now;
         }
+    }
+
+    /// Writes this weight, even if it is known to stand there already.
+    pub(super) fn write(&mut self, share: Share, now: Time) {
+        if self.wanted == share && self.confirmed == Some(share) {
+            self.confirmed = None;
+            self.retry = now;
+        }
+        self.want(share, now);
+    }
+
+    /// What was found ahead stays; it is written once, with everything else that belongs to it.
+    pub(super) fn adopt(&mut self, share: Share) {
+        (self.wanted, self.stood, self.confirmed) = (share, Some(share), None);
     }
 
     /// The weight to write now, if one is due; the caller must write it and say how it went.
@@ -159,8 +175,11 @@ impl Route {
                 self.stands(found);
                 Found::Lowered(found)
             }
-            Drift::None | Drift::Raised(_) if first => {
-                // A raise of our own, if we ended between writing and storing it.
+            Drift::Raised(found) if first => {
+                self.stood = Some(self.wanted);
+                Found::Ahead(found)
+            }
+            Drift::None if first => {
                 self.stood = Some(self.wanted);
                 Found::AsWritten
             }
@@ -189,7 +208,7 @@ mod tests {
         let mut route = Route::new(share(5.0), Time(0));
         assert!(route.due(Time(0)).is_none(), "nothing is written before the router was read");
         assert!(route.is_news(9));
-        assert!(matches!(route.saw(Ok(Standing::only(share(7.0)))), Found::AsWritten));
+        assert!(matches!(route.saw(Ok(Standing::only(share(7.0)))), Found::Ahead(_)));
         let due = route.due(Time(0)).expect("our own raise is taken back");
         assert_eq!((due.share, due.stood), (share(5.0), Some(share(5.0))));
         route.written(share(5.0), &Ok(Written::Stands(10)), Time(0));
@@ -217,6 +236,19 @@ mod tests {
         route.written(share(25.0), &Ok(Written::Braked(share(1.0))), Time(1));
         assert_eq!((route.wanted(), route.confirmed), (share(1.0), Some(share(1.0))));
         assert!(route.due(Time(9000)).is_none());
+    }
+
+    #[test]
+    fn what_is_adopted_is_written_once_and_asked_for_again_when_it_is_raised_to() {
+        let mut route = Route::new(share(0.0), Time(0));
+        assert!(matches!(route.saw(Ok(Standing::only(share(5.0)))), Found::Ahead(_)));
+        route.adopt(share(5.0));
+        let due = route.due(Time(0)).expect("with the managed routes");
+        assert_eq!((due.share, due.stood), (share(5.0), Some(share(5.0))));
+        route.written(share(5.0), &Ok(Written::Stands(10)), Time(0));
+        assert!(route.due(Time(1)).is_none());
+        route.write(share(5.0), Time(1));
+        assert_eq!(route.due(Time(1)).expect("due again").share, share(5.0));
     }
 
     #[test]

@@ -93,16 +93,23 @@ impl Controller {
         }
     }
 
-    /// Works until the program ends.
-    pub async fn run(mut self) {
+    /// Works until `stop` is over. Then every status gets its last numbers, so that who goes on misses none.
+    pub async fn run(mut self, mut stop: watch::Receiver<bool>) {
         loop {
             let bell = self.stores.bell.notified();
-            // Either way a pass is due.
-            let _ = tokio::time::timeout(BEAT, bell).await;
+            tokio::select! {
+                // Either way a pass is due.
+                _ = tokio::time::timeout(BEAT, bell) => {}
+                _ = stop.wait_for(|stop| *stop) => break,
+            }
             if self.stores.canaries.missing().is_none() && self.pass().await.is_none() {
                 return;
             }
         }
+        for memory in self.memory.values_mut() {
+            memory.written = Time(0);
+        }
+        self.pass().await;
     }
 
     /// All Canaries once; nothing when the engine is gone.
@@ -152,12 +159,16 @@ impl Controller {
             self.keep(object).await?;
         }
         self.follow(object, memory, release).await;
+        self.obey_mark(object, release).await?;
         let looked = self.look(memory).await;
-        if let (Some(Phase::Promoting), Some(look)) = (release.map(|release| release.state.phase), &looked) {
-            self.copy(look).await?;
-        }
-        self.tell(object, memory, release).await?;
-        self.write_status(object, memory, release).await
+        // The status is what another replica goes on from: nothing that fails may stand before it.
+        let copied = match (release.map(|release| release.state.phase), &looked) {
+            (Some(Phase::Promoting), Some(look)) => self.copy(look).await,
+            (Some(_) | None, _) => Ok(()),
+        };
+        let written = self.write_status(object, memory, release).await;
+        let told = self.tell(object, memory, release).await;
+        written.and(copied).and(told)
     }
 
     /// Hands a new spec to the engine. One that is refused is tried again: what stands against it may pass.
@@ -263,7 +274,7 @@ impl Controller {
         for line in release.view.history.iter().filter(|line| line.time >= until) {
             self.send(&events::of(line), object).await?;
             // A line of the same millisecond is told in the same round or not at all.
-            memory.told_until = Time(line.time.0 + 1).max(memory.told_until);
+            memory.told_until = memory.told_until.max(Time(line.time.0 + 1));
         }
         Ok(())
     }

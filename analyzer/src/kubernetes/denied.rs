@@ -57,7 +57,11 @@ fn sentence(message: &str) -> String {
         };
         let group = quoted(rest);
         let resource = if group.is_empty() { resource } else { format!("{resource}.{group}") };
-        Some(format!("may not {verb} {resource} {place}: add it to the ClusterRole serin (istio/rbac.yaml)"))
+        let role = match resource.as_str() {
+            "leases.coordination.k8s.io" => "Role serin-leader",
+            _ => "ClusterRole serin",
+        };
+        Some(format!("may not {verb} {resource} {place}: add it to the {role} (istio/rbac.yaml)"))
     });
     parsed.unwrap_or_else(|| format!("the API server denied it: {message}"))
 }
@@ -79,6 +83,9 @@ mod tests {
         let message = "deployments.apps is forbidden: User \"x\" cannot list resource \"deployments\" in API group \
                        \"apps\" at the cluster scope";
         assert!(sentence(message).starts_with("may not list deployments.apps in the whole cluster"));
+        let message = "leases.coordination.k8s.io \"serin\" is forbidden: User \"x\" cannot get resource \"leases\" in \
+                       API group \"coordination.k8s.io\" in the namespace \"serin-system\"";
+        assert!(sentence(message).contains("serin-system: add it to the Role serin-leader"));
         assert!(sentence("no").contains("denied it: no"));
     }
 }

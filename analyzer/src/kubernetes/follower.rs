@@ -1,4 +1,5 @@
-//! What a replica answers: as the leader itself, as a follower by passing `/v1` on to the leader.
+//! What a replica answers: the leader everything itself; a follower its own probes, metrics and the wasm
+//! module, and it passes the rest on to the leader.
 
 use super::{Denials, Term};
 use crate::api::Problem;
@@ -56,13 +57,13 @@ impl Front {
     async fn answer(self, request: Request) -> Response {
         let path = request.uri().path();
         let (is_ready, is_health) = (path == "/readyz", path == "/healthz");
-        let is_api = path.starts_with("/v1/") && path != "/v1/openapi.json";
+        let is_own = path == "/metrics" || path.starts_with("/filter");
         match self.leader.get() {
             Some(app) if is_ready => self.ready(call(app.clone(), request).await, "leader").await,
             Some(app) => call(app.clone(), request).await,
             None if is_ready || is_health => self.ready("ok\n".into_response(), "follower").await,
-            None if is_api => self.pass_on(request).await,
-            None => call(self.own.clone(), request).await,
+            None if is_own => call(self.own.clone(), request).await,
+            None => self.pass_on(request).await,
         }
     }
 

@@ -5,6 +5,7 @@ mod candidate;
 mod controller;
 mod denied;
 mod deployments;
+mod direct;
 mod events;
 mod follower;
 mod keeping;

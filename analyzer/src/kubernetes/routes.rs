@@ -11,6 +11,7 @@ use serin_contract::Share;
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// A write meets others' so often before it is left for later.
 const TRIES: u32 = 8;
@@ -23,6 +24,8 @@ pub struct Routes {
     client: Client,
     fresh: Fresh,
     denials: Denials,
+    /// Rings when a status should follow at once.
+    pub(super) bell: Arc<Notify>,
     /// One writer at a time for each VirtualService; `true` once it is given back and no late write may
     /// touch it.
     places: Arc<std::sync::Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<bool>>>>>,
@@ -45,7 +48,12 @@ enum Next {
 impl Routes {
     /// Through this client; `fresh` says whether weights may be raised.
     pub fn new(client: Client, fresh: Fresh, denials: Denials) -> Self {
-        Self { client, fresh, denials, places: Arc::default() }
+        Self { client, fresh, denials, bell: Arc::default(), places: Arc::default() }
+    }
+
+    /// The engine has decided something: the status is written at once.
+    pub fn ring(&self) {
+        self.bell.notify_one();
     }
 
     /// Writes a share and the managed routes. `stood` is what is thought to stand there: less is somebody's

@@ -151,7 +151,10 @@ fn routes_ready(release: &Release, known: Known<'_>) -> Said {
     match (&router.error, known.missing, router.weight) {
         (Some(error), _, _) => (false, "RouterError", error.clone()),
         (None, Some(missing), _) => (false, "Missing", missing.to_owned()),
-        (None, None, Some(weight)) if weight.to_bits() == release.view.weight.to_bits() => {
+        // Before a release begins, the weight that somebody wrote stays.
+        (None, None, Some(weight))
+            if weight.to_bits() == release.view.weight.to_bits() || release.state.phase == Phase::Pending =>
+        {
             (true, "Written", "the VirtualService has the weight and the managed routes".to_owned())
         }
         (None, None, Some(_) | None) => (false, "Writing", "the weight is on its way".to_owned()),

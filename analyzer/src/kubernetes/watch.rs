@@ -1,6 +1,6 @@
 //! Copies of the cluster's objects that keep themselves up to date, and a bell that rings when one changes.
 
-use super::{Denials, Replica};
+use super::{Denials, Replica, Routes};
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::reflector::{self, ObjectRef, Store, store::Writer};
@@ -35,9 +35,9 @@ struct State {
 }
 
 impl Stores {
-    /// Starts to watch.
-    pub fn start(client: &Client, replica: &Replica, denials: &Denials) -> Self {
-        let bell = Arc::new(Notify::new());
+    /// Starts to watch; `routes` rings the same bell.
+    pub fn start(client: &Client, replica: &Replica, routes: &Routes, denials: &Denials) -> Self {
+        let bell = Arc::clone(&routes.bell);
         let kind = |group: &str, version: &str, kind: &str, plural: &str| {
             let kind = GroupVersionKind::gvk(group, version, kind);
             Kind::start(client, replica, denials, &bell, ApiResource::from_gvk_with_plural(&kind, plural))
@@ -51,9 +51,7 @@ impl Stores {
             bell,
         }
     }
-}
 
-impl Stores {
     /// Whether a first look shows what there is to see.
     pub(super) fn are_settled(&self) -> bool {
         self.canaries.missing().is_none()

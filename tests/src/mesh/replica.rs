@@ -106,6 +106,8 @@ impl Replica {
             .arg(self.folder.join("serin.yaml"))
             .arg("--advertise")
             .arg(format!("127.0.0.1:{}", self.port))
+            // Another replica takes over within seconds.
+            .args(["--lease-seconds", "5"])
             .env("KUBECONFIG", self.folder.join("kubeconfig"))
             .env("POD_NAME", &self.name)
             .env("POD_NAMESPACE", NAMESPACE);

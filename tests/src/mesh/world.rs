@@ -5,6 +5,7 @@ use super::cluster::Reference;
 use super::control_plane::ControlPlane;
 use super::gateway::{Gateway, filter_url};
 use super::manifests::{Manifests, all_ready, endpoints};
+use super::object::canary_weight;
 use super::replica::{ApiTokens, NAMESPACE, Replica};
 use crate::analyzer::{Api, Status};
 use crate::load::LoadOptions;
@@ -225,6 +226,19 @@ impl Mesh {
         until.await.with_context(|| self.logs())
     }
 
+    /// The replica that holds the Lease.
+    ///
+    /// # Errors
+    /// When none does.
+    pub async fn leader(&self) -> Result<usize> {
+        let (api_version, kind) = ("coordination.k8s.io/v1", "Lease");
+        let lease = Reference { api_version, kind, namespace: NAMESPACE, name: "serin" };
+        let lease = self.plane.cluster().get(lease).await?;
+        let holder = &lease["spec"]["holderIdentity"];
+        let leader = self.replicas.iter().position(|replica| *holder == replica.name());
+        leader.with_context(|| format!("{holder} leads"))
+    }
+
     /// The canary's weight in the VirtualService's last route, in percent.
     ///
     /// # Errors
@@ -254,13 +268,6 @@ impl Drop for Mesh {
             eprintln!("{}\n{}", self.logs(), self.plane.log_tails());
         }
     }
-}
-
-/// The canary's weight in a VirtualService's last route; none without a destination in the subset.
-pub fn canary_weight(virtual_service: &Value) -> Option<u64> {
-    let last = virtual_service["spec"]["http"].as_array()?.last()?;
-    let canary = last["route"].as_array()?.iter().find(|route| route["destination"]["subset"] == "canary")?;
-    Some(canary["weight"].as_u64().unwrap_or(0))
 }
 
 /// istio/filter, with the module from a file and the tests' token, or with a whole plan and no analyzer.

@@ -81,7 +81,8 @@ impl<'a> File<'a> {
                 let items = document.get("items").and_then(Value::as_array).cloned().unwrap_or_default();
                 return items.into_iter().for_each(|item| self.document(number, item, objects));
             }
-            (_, "Serin" | "Canary" | "Experiment") | (crate::kinds::GROUP, _) => {
+            // Another project has a kind Canary too.
+            (_, "Serin") | ("", "Canary") | (crate::kinds::GROUP, _) => {
                 if let Err(finding) = self.ours(number, &kind, &document, objects) {
                     objects.findings.push(finding);
                 }
