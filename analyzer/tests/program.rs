@@ -221,7 +221,7 @@ fn errors_say_what_is_there_and_what_is_allowed() {
     let running = Running::start(folder.path(), address);
     for (method, path, body, code, words) in [
         ("GET", "/v1/canaries/default/nope", "", 404, "there is no canary default/nope"),
-        ("GET", "/v1/canaries/default/shop/report", "", 404, "no rollout of default/shop has ended yet"),
+        ("GET", "/v1/canaries/default/shop/report", "", 404, "no rollout of default/shop has begun yet"),
         ("POST", "/v1/canaries/default/shop/explode", r#"{"reason":"x"}"#, 404, "allowed are pause, resume"),
         (
             "POST",

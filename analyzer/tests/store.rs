@@ -1,8 +1,8 @@
 //! The embedded store: what was committed comes back, what was not does not.
 
 use serin::store::{JournalEntry, Mark, Redb, RolloutReport, Snapshot, StoreError, Write};
-use serin_contract::CanaryReport;
 use serin_contract::report::Instance;
+use serin_contract::{CanaryReport, PerArm};
 use serin_judge::observations::Observations;
 use serin_judge::ramp::{Phase, State, Transition};
 use serin_judge::time::Time;
@@ -67,7 +67,13 @@ fn two_lines_of_history_in_one_millisecond_stay_two_and_the_last_report_is_found
         reason: reason.into(),
         by: None,
     };
-    let report = |kind: &str, time| RolloutReport { kind: kind.into(), time: Time(time), canary: 1.into() };
+    let report = |kind: &str, time| RolloutReport {
+        kind: kind.into(),
+        time: Time(time),
+        started: Time(0),
+        affected: PerArm::default(),
+        canary: 1.into(),
+    };
     store
         .commit(&[
             snapshot(0),
@@ -80,6 +86,22 @@ fn two_lines_of_history_in_one_millisecond_stay_two_and_the_last_report_is_found
     let stored = store.canary(CANARY).expect("reads").expect("is there");
     assert_eq!(stored.history, [line("first"), line("second")]);
     assert_eq!(store.report(CANARY).expect("reads").expect("is there").kind, "success");
+}
+
+#[test]
+fn of_many_samples_every_nth_and_the_last_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Redb::open(&folder.path().join("serin.redb")).expect("opens");
+    let samples: Vec<Write> =
+        (0..100_u64).map(|time| Write::Sample(CANARY.into(), Time(time), time.into())).collect();
+    store.commit(&samples).expect("commits");
+    let (some, count) = store.samples_between(CANARY, Time(10), Time(60), 20).expect("reads");
+    let some: Vec<u64> = some.iter().filter_map(serde_json::Value::as_u64).collect();
+    assert_eq!((count, some.len()), (51, 18));
+    assert_eq!((some.first(), some.get(1), some.last()), (Some(&10), Some(&13), Some(&60)));
+    let last = store.last_samples(CANARY, Time(98), 100).expect("reads");
+    assert_eq!(last, [98, 99]);
+    assert_eq!(store.last_samples(CANARY, Time(0), 3).expect("reads"), [97, 98, 99]);
 }
 
 #[test]

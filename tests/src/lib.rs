@@ -8,6 +8,7 @@ pub mod half;
 pub mod http;
 pub mod load;
 pub mod mesh;
+pub mod monitoring;
 pub mod ports;
 pub mod process;
 pub mod random;

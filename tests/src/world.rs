@@ -25,6 +25,8 @@ pub struct WorldOptions {
     pub bootstrap: Vec<(String, String)>,
     /// The same in the route file.
     pub routes: Vec<(String, String)>,
+    /// Further lines of the program's own spec, as `prometheus: {...}`.
+    pub server: Vec<String>,
     /// Further documents of the analyzer's configuration. `ROUTES` stands for the route file's path.
     pub documents: Vec<String>,
 }
@@ -37,6 +39,7 @@ impl Default for WorldOptions {
             token: None,
             bootstrap: vec![],
             routes: vec![],
+            server: vec![],
             documents: vec![],
         }
     }
@@ -86,6 +89,7 @@ impl World {
             report_token_file,
             routes: routes.clone(),
             canary: options.canary,
+            server: options.server,
             documents: options.documents,
         };
         let analyzer = Analyzer::start(config, at).await?;

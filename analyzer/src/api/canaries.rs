@@ -4,12 +4,13 @@ use super::Shared;
 use super::audit::{self, Attempt};
 use super::listener::Peer;
 use super::problem::Problem;
-use super::schema::{self, ActionErrors, ReadErrors};
+use super::schema::{self, ActionErrors, ReadErrors, ReportReadErrors};
 use crate::engine::{CanaryView, Deed, FilterView, Refused};
-use crate::store::RolloutReport;
+use crate::report::Format;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
 
@@ -49,22 +50,60 @@ pub(super) async fn samples(
     shared.engine.samples(&id).await.map(Json).ok_or_else(|| Problem::no_canary(&id))
 }
 
-/// The report on the last rollout that ended
+/// Which form of a report is asked for.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    format: Option<String>,
+}
+
+/// The report on the rollout that runs, or on the last that ended
 #[utoipa::path(get, path = "/v1/canaries/{namespace}/{name}/report", tag = "canaries",
     params(("namespace" = String, Path, description = "The canary's namespace"),
-        ("name" = String, Path, description = "The canary's name")),
-    responses((status = 200, description = "The report", body = schema::RolloutReport), ReadErrors),
+        ("name" = String, Path, description = "The canary's name"),
+        ("format" = Option<schema::ReportFormat>, Query,
+            description = "How it is written; without it the Accept header decides, and JSON if that does not")),
+    responses((status = 200, description = "The report", content(
+        (schema::RolloutReport = "application/json"),
+        (String = "text/markdown"),
+        (String = "text/html"))), ReportReadErrors),
     security(("viewer" = []), ("operator" = [])))]
 pub(super) async fn report(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
-) -> Result<Json<RolloutReport>, Problem> {
+    Query(Wanted { format }): Query<Wanted>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
     let id = format!("{namespace}/{name}");
+    let format = wanted(format.as_deref(), &headers)?;
     let found = shared.engine.rollout_report(&id).await;
     let found = found.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
-    found.map(Json).ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, format!("no rollout of {id} has ended yet: there is no report"))
-    })
+    let report = found.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, format!("no rollout of {id} has begun yet: there is no report"))
+    })?;
+    // Drawing takes milliseconds in which other requests should not wait.
+    let text = tokio::task::spawn_blocking(move || report.write(format)).await;
+    let text = text.map_err(|error| error.to_string()).and_then(|written| written);
+    let text = text.map_err(|error| Problem::new(StatusCode::INTERNAL_SERVER_ERROR, error))?;
+    let headers = [(header::CONTENT_TYPE, format.media_type()), (header::VARY, "accept")];
+    Ok((headers, text).into_response())
+}
+
+/// The form that `?format=` or the Accept header asks for.
+fn wanted(format: Option<&str>, headers: &HeaderMap) -> Result<Format, Problem> {
+    if let Some(name) = format {
+        return Format::ALL.into_iter().find(|known| known.name() == name).ok_or_else(|| {
+            let message = format!("`{name}` is not known: allowed are json, markdown and html");
+            Problem::field(serin_contract::FieldError::new("format", message))
+        });
+    }
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let mut known = accept.split(',').filter_map(|part| match part.split(';').next()?.trim() {
+        "text/html" => Some(Format::Html),
+        "text/markdown" => Some(Format::Markdown),
+        "application/json" | "*/*" => Some(Format::Json),
+        _ => None,
+    });
+    Ok(known.next().unwrap_or_default())
 }
 
 /// The filters that report

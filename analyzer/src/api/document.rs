@@ -2,7 +2,7 @@
 
 use super::schema::experiment::Format;
 use super::schema::ofrep::Fault;
-use super::schema::{Deed, Problem};
+use super::schema::{Deed, Problem, ReportFormat};
 use axum::Extension;
 use axum::body::Bytes;
 use axum::http::header;
@@ -19,7 +19,7 @@ use utoipa::{Modify, OpenApi};
             A role without configured tokens is open; that is allowed on loopback only."
     ),
     modifiers(&Security),
-    components(schemas(Problem, Deed, Fault, Format)),
+    components(schemas(Problem, Deed, Fault, Format, ReportFormat)),
     tags(
         (name = "canaries", description = "What releases are doing; roles viewer and operator"),
         (name = "actions", description = "What people do by hand; role operator"),

@@ -80,6 +80,19 @@ impl Server {
 impl Client {
     /// Calls the API and waits for its answer.
     pub(super) fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let body = self.ask(method, path, body)?;
+        serde_json::from_slice(&body).map_err(|error| {
+            Failure::Failed(format!("{}{path}: an answer that is not JSON: {error}", self.base))
+        })
+    }
+
+    /// Reads a page that is text.
+    pub(super) fn text(&self, path: &str) -> Result<String, Failure> {
+        let body = self.ask(Method::GET, path, None)?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Bytes, Failure> {
         let address = format!("{}{path}", self.base);
         let request = self.request(method, &address, body)?;
         let exchange = async { tokio::time::timeout(PATIENCE, self.exchange(request)).await };
@@ -117,7 +130,7 @@ impl Client {
         request.body(Full::new(bytes)).map_err(|error| wrong(&error))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Value, String> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Bytes, String> {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         let stream = TcpStream::connect((bare, self.port)).await.map_err(|error| {
             format!("cannot connect: {error}; is the analyzer running there? (--server, SERIN_SERVER)")
@@ -133,7 +146,7 @@ impl Client {
 async fn send(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<Value, String> {
+) -> Result<Bytes, String> {
     let told = |error: hyper::Error| {
         format!("{error}; is it an analyzer, and does it speak http or https there? (--server)")
     };
@@ -143,11 +156,11 @@ async fn send(
     tokio::spawn(connection);
     let answer = sender.send_request(request).await.map_err(told)?;
     let (status, body) = received(answer).await?;
+    if status.is_success() {
+        return Ok(body);
+    }
     let value: Value = serde_json::from_slice(&body)
         .map_err(|error| format!("{status}, and an answer that is not JSON: {error}"))?;
-    if status.is_success() {
-        return Ok(value);
-    }
     let text = |name: &str| value.get(name).and_then(Value::as_str);
     let field = text("field").map(|field| format!("{field}: ")).unwrap_or_default();
     Err(format!("{status}: {field}{}", text("detail").unwrap_or("no detail")))

@@ -9,6 +9,7 @@ mod crd;
 mod filter;
 mod judge;
 mod pages;
+mod report;
 mod rollback;
 mod serve;
 mod serve_kubernetes;
@@ -41,6 +42,8 @@ enum Command {
     Simulate(simulate::Simulate),
     /// Show what releases are doing
     Status(status::Status),
+    /// Write the report on a rollout: the one that runs, or the last that ended
+    Report(report::Report),
     /// Keep a release at its weight until it is resumed
     Pause(act::Act),
     /// Let a paused release go on
@@ -86,6 +89,7 @@ impl Arguments {
             Command::Judge(judge) => judge.run(),
             Command::Simulate(simulate) => simulate.run(),
             Command::Status(status) => status.run(),
+            Command::Report(report) => report.run(),
             Command::Pause(act) => act.run(crate::engine::Deed::Pause),
             Command::Resume(act) => act.run(crate::engine::Deed::Resume),
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),

@@ -1,14 +1,16 @@
 //! One release, checked: who is assigned, how its share grows, what it may not do, who routes it.
 
 use super::document::CanaryDocument;
-use super::gates;
 use super::router::{self, Deployments, Router};
+use super::{gates, slos, sources};
 use crate::gates::{Gate, When};
 use crate::kinds::{CanarySpec, DecisionsSpec, LimitsSpec, RampSpec, Seconds, UnitSpec};
+use crate::sources::Sources;
 use serin_contract::plan::{self, CanaryDocument as CanaryPlanDocument, Exclude, Manual, UnitSource};
 use serin_contract::segment::SegmentDocument;
 use serin_contract::{FieldError, Sample, Share, Step, Stratum};
 use serin_judge::settings::{Decisions, Limits, Promotion, Ramp, Settings};
+use serin_judge::slo::Slo;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -45,6 +47,10 @@ pub struct Canary {
     pub settings: Settings,
     /// Who is asked before, during and after.
     pub gates: Vec<Gate>,
+    /// Where further numbers come from, and their limits.
+    pub sources: Sources,
+    /// What the versions should keep to.
+    pub slos: Vec<Slo>,
     hosts: Vec<String>,
     path_prefix: String,
     salt: Option<String>,
@@ -82,6 +88,11 @@ impl Canary {
             FieldError::new(path, error.message)
         })?;
         Ok(canary)
+    }
+
+    /// Which paths it concerns.
+    pub fn path_prefix(&self) -> &str {
+        &self.path_prefix
     }
 
     /// The filters' part of this release at a given moment.
@@ -177,6 +188,8 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
     let gates = gates::compile(raw.gates)?;
     settings.confirm_promotion =
         gates.iter().any(|gate| matches!(gate.when, When::BeforePromotion | When::DuringAnalysis));
+    let sources = sources::compile(raw.sources, raw.metrics, base)?;
+    let slos = slos::compile(raw.slos)?;
     Ok(Canary {
         id,
         stable_version: raw.stable_version,
@@ -185,6 +198,8 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
         deployments: raw.deployments.map(router::compile_deployments).transpose()?,
         settings,
         gates,
+        sources,
+        slos,
         hosts,
         path_prefix: raw.path_prefix,
         salt: raw.salt,

@@ -1,6 +1,8 @@
 //! The configuration as it is written: names and shapes only, nothing checked yet. What a Canary says is the
 //! kind's spec, [`crate::kinds::CanarySpec`].
 
+use super::alerts::ReceiverSpec;
+use super::sources;
 use crate::experiments::ExperimentSpec;
 use crate::kinds::CanarySpec;
 use serde::Deserialize;
@@ -47,6 +49,9 @@ pub(super) struct ServerSpec {
     pub(super) viewer_token_env: Option<String>,
     pub(super) operator_token_env: Option<String>,
     pub(super) tls: Option<TlsSpec>,
+    pub(super) prometheus: Option<sources::ServerSpec>,
+    #[serde(default)]
+    pub(super) alerts: Vec<ReceiverSpec>,
 }
 
 #[derive(Deserialize)]

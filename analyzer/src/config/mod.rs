@@ -1,11 +1,15 @@
 //! The stand-alone configuration: a YAML file of several documents, one `kind: Serin` for the program,
-//! one `kind: Canary` for each release and one `kind: Experiment` for each experiment. Parsed, then compiled; nothing half-valid travels on.
+//! one `kind: Canary` for each release and one `kind: Experiment` for each experiment. Parsed, then
+//! compiled; nothing half-valid travels on.
 
+mod alerts;
 mod canary;
 mod document;
 mod gates;
 mod router;
 mod server;
+mod slos;
+mod sources;
 mod token;
 
 pub use canary::{Canary, CanaryId, Moment};
@@ -107,6 +111,7 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
     let server = server
         .ok_or_else(|| Problem::Whole("has no document of `kind: Serin`: it says where to listen".into()))?;
     check_together(&canaries).map_err(Problem::Whole)?;
+    check_metrics(&server, &canaries)?;
     if experiments.len() > MAX_EXPERIMENTS {
         return Err(Problem::Whole(format!("has more than {MAX_EXPERIMENTS} experiments")));
     }
@@ -172,6 +177,22 @@ fn same_weights(one: &Canary, other: &Canary) -> bool {
         Router::VirtualService(_) => one.id.namespace == other.id.namespace,
     };
     one_place && one.router == other.router
+}
+
+/// Metrics that nobody can be asked for would hold the release for ever.
+fn check_metrics(server: &Server, canaries: &[Canary]) -> Result<(), Problem> {
+    let lost = canaries.iter().find(|canary| {
+        let sources = &canary.sources;
+        !sources.limits.is_empty() && sources.prometheus.server.is_none() && server.prometheus.is_none()
+    });
+    match lost {
+        None => Ok(()),
+        Some(canary) => Err(Problem::Whole(format!(
+            "{} has metrics and no Prometheus to ask: set spec.sources.prometheus.url there, or \
+             spec.prometheus.url in the Serin document",
+            canary.id
+        ))),
+    }
 }
 
 /// What a file can ask for and only the cluster can give.

@@ -2,6 +2,9 @@
 
 use super::document::{ServerSpec, TlsSpec};
 use super::token::{Token, accepted};
+use super::{alerts, sources};
+use crate::alerts::Receiver;
+use crate::sources::Server as Prometheus;
 use crate::tls::{Pair, PairFiles};
 use serin_contract::FieldError;
 use std::net::SocketAddr;
@@ -24,6 +27,10 @@ pub struct Server {
     pub viewer_tokens: Vec<Token>,
     /// What people who act must show; they may read too.
     pub operator_tokens: Vec<Token>,
+    /// The Prometheus of canaries that name none of their own.
+    pub prometheus: Option<Prometheus>,
+    /// Who is told of alerts.
+    pub alerts: Vec<Receiver>,
 }
 
 impl Server {
@@ -36,6 +43,12 @@ impl Server {
             report_tokens: accepted("report", base, raw.report_token_file, raw.report_token_env)?,
             viewer_tokens: accepted("viewer", base, raw.viewer_token_file, raw.viewer_token_env)?,
             operator_tokens: accepted("operator", base, raw.operator_token_file, raw.operator_token_env)?,
+            prometheus: raw
+                .prometheus
+                .map(|prometheus| sources::compile_server(prometheus, base))
+                .transpose()
+                .map_err(|error| error.under("prometheus"))?,
+            alerts: alerts::compile(raw.alerts, base)?,
         };
         if let Some(wasm) = server.wasm.as_ref().filter(|path| !path.is_file()) {
             return Err(FieldError::new("wasm", format!("{} is no file", wasm.display())));

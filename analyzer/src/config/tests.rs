@@ -147,3 +147,72 @@ fn two_canaries_may_not_claim_one_host_or_one_pair_of_clusters() {
     let routes = load(&format!("{GOOD}\n---{routes}")).expect_err("same clusters");
     assert!(routes.contains("web/shop and web/twin write the same weights"), "{routes}");
 }
+
+/// The good configuration with further lines in the program's spec and in the canary's.
+fn with(server: &str, canary: &str) -> Result<Configuration, String> {
+    let text = GOOD.replace("store: {redb: serin.redb}}", &format!("store: {{redb: serin.redb}}{server}}}"));
+    load(&format!("{text}{canary}\n"))
+}
+
+#[test]
+fn sources_limits_slos_and_receivers_have_their_defaults() {
+    let configuration = with(
+        ", prometheus: {url: 'http://prometheus:9090'}, alerts: [{name: a, webhook: 'http://hook/x'}]",
+        "  metrics: [{name: carts, query: 'max(carts{v=\"{{version}}\"})', maxIncrease: 50, range: {length: 5m}}]",
+    )
+    .expect("good");
+    let canary = &configuration.canaries[0];
+    let limit = &canary.sources.limits[0];
+    assert_eq!(limit.on_breach, serin_judge::rules::OnBreach::Hold);
+    assert_eq!(limit.range.map(|range| range.step.as_secs()), Some(15));
+    assert_eq!(canary.sources.prometheus.queries.len(), 6);
+    assert_eq!(canary.sources.prometheus.interval.as_secs(), 60);
+    assert_eq!(canary.slos, serin_judge::slo::Slo::defaults());
+    let server = &configuration.server;
+    assert_eq!(server.prometheus.as_ref().map(|prometheus| prometheus.timeout.as_secs()), Some(5));
+    assert_eq!(server.alerts[0].kind, crate::alerts::ReceiverKind::Webhook);
+}
+
+#[test]
+fn wrong_sources_limits_slos_and_receivers_are_refused_with_their_path() {
+    let prometheus = ", prometheus: {url: 'http://prometheus:9090'}";
+    let cases = [
+        ("", "metrics: [{name: a, query: up, max: 1}]", "has metrics and no Prometheus to ask"),
+        (prometheus, "metrics: [{name: a, query: up}]", "spec.metrics[0].max: is not there, nor min"),
+        (prometheus, "metrics: [{name: 'a b', query: up, max: 1}]", "spec.metrics[0].name: `a b`"),
+        (
+            prometheus,
+            "metrics: [{name: a, query: 'up{{pod}}', max: 1}]",
+            "spec.metrics[0].query: `{{pod}}` is not known",
+        ),
+        (
+            prometheus,
+            "metrics: [{name: a, query: up, maxIncrease: 1}]",
+            "spec.metrics[0].maxIncrease: needs a query by version",
+        ),
+        (prometheus, "metrics: [{name: a, query: up, max: 1, onBreach: Panic}]", "spec.metrics[0].onBreach"),
+        (
+            "",
+            "sources: {application: {stable: 'shop:80', canary: 'http://b'}}",
+            "spec.sources.application.stable: `shop:80`",
+        ),
+        ("", "sources: {prometheus: {timeout: 1s}}", "spec.sources.prometheus.url: is missing"),
+        (
+            "",
+            "sources: {prometheus: {queries: {cpuPercent: up}}}",
+            "queries.cpuPercent: is the same for both",
+        ),
+        ("", "slos: [{name: a}]", "spec.slos[0].availability: or latency or errorRate"),
+        (
+            "",
+            "slos: [{name: a, availability: {target: 100}}]",
+            "spec.slos[0].availability.target: 100 is not allowed",
+        ),
+        (", alerts: [{name: a}]", "", "spec.alerts[0].alertmanager: or webhook"),
+        (", prometheus: {url: 'ftp://x'}", "", "spec.prometheus.url: `ftp://x` is not allowed"),
+    ];
+    for (server, canary, told) in cases {
+        let error = with(server, &format!("  {canary}")).expect_err(canary);
+        assert!(error.contains(told), "{canary}: {error}");
+    }
+}

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 const SHORTEST: usize = 16;
 
 /// A secret. It has no way to be printed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
@@ -55,6 +55,19 @@ pub(super) fn accepted(
         }
     };
     parse(&text).map_err(|problem| FieldError::new(field, format!("{place} {problem}")))
+}
+
+/// The one token of a file, to show to somebody else.
+pub(super) fn one_token(field: &str, path: &Path) -> Result<Token, FieldError> {
+    let told = |problem: String| FieldError::new(field, format!("{} {problem}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| told(format!("cannot be read: {error}")))?;
+    let mut words = text.split_whitespace();
+    match (words.next(), words.next()) {
+        (Some(token), None) if token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Ok(Token(token.to_owned()))
+        }
+        (_, _) => Err(told("must hold exactly one token of printable ASCII".into())),
+    }
 }
 
 /// A token goes into a header, where spaces would end it; so they part tokens here.

@@ -124,9 +124,10 @@ impl Core {
     }
 
     /// Lets go of a Canary that is deleted; its route is given back by whoever asks for this.
-    pub(super) fn remove(&mut self, id: &str) {
+    pub(super) fn remove(&mut self, id: &str, now: Time) {
         if self.rollouts.remove(id).is_some() {
             tracing::info!(canary = %id, "no longer kept");
+            self.forget(&[id.to_owned()], now);
             self.publish();
         }
     }

@@ -2,20 +2,25 @@
 
 use super::Message;
 use super::act::{Order, Refused};
+use super::collecting::send_round;
 use super::filters::Filters;
 use super::gating::Outgoing;
 use super::plans::Published;
-use super::rollout::Rollout;
+use super::rollout::{Rollout, SAMPLES};
 use super::route::Due;
 use super::view::CanaryView;
+use crate::alerts::desk::Desk;
+use crate::alerts::receiver::Receivers;
+use crate::alerts::{Notice, Status};
 use crate::config::{Canary, Configuration, Router};
-use crate::experiments::Desk;
+use crate::experiments;
 use crate::gates::webhook;
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
 use crate::router::{self, RouterError, Written};
 use crate::store::{Redb, StoreError, Write};
 use serin_contract::Share;
+use serin_judge::anomaly::{self, Anomaly, Service};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,12 +29,14 @@ use tokio::sync::{mpsc, oneshot};
 
 /// A store that failed is tried again after so long.
 const RETRY: Duration = Duration::from_secs(1);
+/// How often alerts and the canaries' numbers at `/metrics` are brought up to date.
+const BOARD: Duration = Duration::from_secs(1);
 
 pub(super) struct Core {
     pub(super) configuration: Configuration,
     pub(super) rollouts: BTreeMap<String, Rollout>,
     pub(super) filters: Filters,
-    pub(super) experiments: Desk,
+    pub(super) experiments: experiments::Desk,
     pub(super) plan: Published,
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Redb,
@@ -37,6 +44,9 @@ pub(super) struct Core {
     cluster: Option<Routes>,
     queue: mpsc::Sender<Message>,
     save_again: Option<Time>,
+    desk: Desk,
+    receivers: Receivers,
+    next_board: Time,
 }
 
 impl Core {
@@ -55,11 +65,13 @@ impl Core {
             rollouts.insert(canary.id.to_string(), open(&store, canary, now, &mut writes)?);
         }
         let records = store.experiments(now)?;
-        let (experiments, declared) = Desk::load(records, &configuration.experiments, now)
+        let (experiments, declared) = experiments::Desk::load(records, &configuration.experiments, now)
             .map_err(|error| StoreError::Record { table: "experiments", error })?;
         writes.extend(declared);
         store.commit(&writes)?;
         let plan = first_plan(&rollouts, &experiments, now)?;
+        let receivers = Receivers::start(&configuration.server.alerts, &metrics, super::now);
+        metrics.leader.set(1);
         let mut core = Self {
             configuration,
             rollouts,
@@ -71,6 +83,9 @@ impl Core {
             cluster,
             queue,
             save_again: None,
+            desk: Desk::default(),
+            receivers,
+            next_board: now,
         };
         core.show();
         Ok(core)
@@ -107,10 +122,15 @@ impl Core {
                     self.rollouts.get(&canary).map(|rollout| rollout.samples.iter().cloned().collect());
                 drop(answer.send(samples));
             }
-            Message::RolloutReport(canary, answer) => drop(answer.send(self.store.report(&canary))),
+            Message::RolloutReport(canary, answer) => drop(answer.send(self.report(&canary, now))),
             Message::Experiments(ask) => self.experiment(vec![ask], now),
             Message::Act(order, answer) => drop(answer.send(self.act(&order, now))),
             Message::Reload(configuration, answer) => drop(answer.send(self.reload(*configuration, now))),
+            Message::Collected { canary, collected } => {
+                if let Some(rollout) = self.rollouts.get_mut(&canary) {
+                    rollout.collected(*collected, now);
+                }
+            }
             Message::Gated { canary, question, result } => {
                 let mut writes = Vec::new();
                 if let Some(rollout) = self.rollouts.get_mut(&canary) {
@@ -124,7 +144,7 @@ impl Core {
                 drop(answer.send(self.apply(&canary, takeover.map(|takeover| *takeover), now)));
             }
             Message::Remove(canary, answer) => {
-                self.remove(&canary);
+                self.remove(&canary, now);
                 // Whoever asked may have gone.
                 let _ = answer.send(());
             }
@@ -144,12 +164,55 @@ impl Core {
     pub(super) fn beat(&mut self, now: Time) {
         self.filters.forget(now);
         let mut writes = self.experiments.pass_time(now);
+        let shared = self.shared_anomalies(now);
         for rollout in self.rollouts.values_mut() {
             rollout.look_at_router(now, &mut writes);
-            rollout.tick(now, &mut writes);
+            rollout.tick(&shared, now, &mut writes);
         }
         self.settle(&writes, now);
         self.publish();
+        self.ask_sources(now);
+        if now >= self.next_board {
+            self.next_board = now.plus(BOARD);
+            self.show_board(now);
+        }
+    }
+
+    /// What several canaries have together: looked for when one of them takes a sample.
+    fn shared_anomalies(&self, now: Time) -> Vec<Anomaly> {
+        let due = self.rollouts.values().any(|rollout| rollout.is_live() && rollout.is_due(now));
+        if !due || self.rollouts.len() < 2 {
+            return Vec::new();
+        }
+        let live = self.rollouts.iter().filter(|(_, rollout)| rollout.is_live());
+        let services: Vec<Service<'_>> =
+            live.map(|(name, rollout)| Service { name, samples: &rollout.analysis.samples }).collect();
+        anomaly::shared(&services)
+    }
+
+    fn ask_sources(&mut self, now: Time) {
+        let program = self.configuration.server.prometheus.as_ref();
+        for (id, rollout) in &mut self.rollouts {
+            if let Some(round) = rollout.round_due(program, now) {
+                send_round(self.queue.clone(), id.clone(), round);
+            }
+        }
+    }
+
+    /// Alerts and the numbers of `/metrics`.
+    fn show_board(&mut self, now: Time) {
+        let all_follow = self.filters.count(self.plan.revision()).1 == 0;
+        let mut board = BTreeMap::new();
+        for (id, rollout) in &mut self.rollouts {
+            if all_follow {
+                rollout.arrived(&self.metrics, now);
+            }
+            let summary = rollout.summary(now);
+            let news = self.desk.update(id, rollout.alerts(&summary, now), now);
+            news.iter().for_each(|notice| self.receivers.tell(notice));
+            board.insert(id.clone(), rollout.series(&summary, self.desk.count(id), now));
+        }
+        self.metrics.board.show(board);
     }
 
     /// Stores what was decided, and sends weights on their way. A decision stands even when the store
@@ -171,6 +234,9 @@ impl Core {
         for (id, rollout) in &mut self.rollouts {
             for outgoing in rollout.outgoing.drain(..) {
                 send_call(self.queue.clone(), id.clone(), outgoing);
+            }
+            for alert in rollout.events.drain(..) {
+                self.receivers.tell(&Notice { alert, since: now, status: Status::Event });
             }
             if let Some(due) = rollout.route.due(now) {
                 send_weight(self.queue.clone(), self.cluster.clone(), id.clone(), &rollout.spec, due);
@@ -216,6 +282,22 @@ impl Core {
         Ok(view)
     }
 
+    /// The old receivers' tasks deliver what they have and end.
+    pub(super) fn start_receivers(&mut self) {
+        let receivers = &self.configuration.server.alerts;
+        self.receivers = Receivers::start(receivers, &self.metrics, super::now);
+        self.desk = Desk::default();
+    }
+
+    /// Canaries that are no longer configured leave nothing behind; receivers may be others now.
+    pub(super) fn forget(&mut self, gone: &[String], now: Time) {
+        for canary in gone {
+            self.metrics.forget(canary);
+            let news = self.desk.forget(canary, now);
+            news.iter().for_each(|notice| self.receivers.tell(notice));
+        }
+    }
+
     /// Gives the filters a new plan if anything in it changed, and shows the numbers.
     pub(super) fn publish(&mut self) {
         let (canaries, live) = plan_parts(&self.rollouts);
@@ -247,8 +329,14 @@ pub(super) fn open(
     now: Time,
     writes: &mut Vec<Write>,
 ) -> Result<Rollout, StoreError> {
-    let rollout = match store.canary(&canary.id.to_string())? {
-        Some(stored) => Rollout::restore(canary.clone(), stored, now, writes),
+    let id = canary.id.to_string();
+    let rollout = match store.canary(&id)? {
+        Some(stored) => {
+            let samples = store.last_samples(&id, stored.snapshot.state.rollout_started, SAMPLES)?;
+            let mut rollout = Rollout::restore(canary.clone(), stored, now, writes);
+            rollout.remember(samples, now);
+            rollout
+        }
         None => Rollout::new(canary.clone(), 0, now),
     };
     writes.push(rollout.snapshot());
@@ -262,7 +350,7 @@ fn plan_parts(rollouts: &BTreeMap<String, Rollout>) -> (Vec<serin_contract::plan
 
 fn first_plan(
     rollouts: &BTreeMap<String, Rollout>,
-    experiments: &Desk,
+    experiments: &experiments::Desk,
     now: Time,
 ) -> Result<Published, StoreError> {
     let (canaries, live) = plan_parts(rollouts);

@@ -25,6 +25,7 @@ impl Rollout {
         let analysed = first || self.agreed(Question::Analysis(step), Some(share));
         let agreed = self.agreed(Question::Weight { step, share, first }, Some(share));
         if analysed && agreed {
+            self.move_to(share, now);
             self.asked = Some(share);
             if self.route.wanted() != share || self.route.confirmed == Some(share) {
                 self.route.write(share, now);

@@ -38,6 +38,7 @@ impl Core {
         if waiting.is_empty() {
             return;
         }
+        let _timer = self.metrics.decision_seconds.start_timer();
         let (mut writes, fresh, experiments) = self.sort_out(&waiting, now);
         let stored = self.count_experiments(&experiments, &mut writes, now).and_then(|books| {
             if !writes.is_empty() {

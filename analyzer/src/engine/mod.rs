@@ -2,14 +2,19 @@
 //! there are no locks, and what it decides has one order.
 
 mod act;
+mod alerting;
+mod analysis;
 mod cluster;
+mod collecting;
 mod core;
 mod experiments;
 mod filters;
 mod gating;
 mod ingest;
+mod numbers;
 mod plans;
 mod reload;
+mod reporting;
 mod rollout;
 mod route;
 mod samples;
@@ -25,7 +30,7 @@ pub use view::{CanaryView, RouterView};
 use crate::config::{Canary, Configuration};
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
-use crate::store::{Redb, RolloutReport, StoreError};
+use crate::store::{Redb, StoreError};
 use serin_contract::{Report, Share};
 use serin_judge::time::Time;
 use std::sync::Arc;
@@ -45,10 +50,14 @@ enum Message {
     Canaries(oneshot::Sender<Vec<CanaryView>>),
     Filters(oneshot::Sender<Vec<FilterView>>),
     Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
-    RolloutReport(String, oneshot::Sender<Result<Option<RolloutReport>, StoreError>>),
+    RolloutReport(String, oneshot::Sender<Result<Option<crate::report::Report>, StoreError>>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
     Experiments(experiments::Ask),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
+    Collected {
+        canary: String,
+        collected: Box<crate::sources::collect::Collected>,
+    },
     Gated {
         canary: String,
         question: (usize, crate::gates::book::Question),
@@ -77,6 +86,7 @@ impl Message {
             | Self::Act(..)
             | Self::Experiments(..)
             | Self::Reload(..)
+            | Self::Collected { .. }
             | Self::Gated { .. }
             | Self::Routed { .. }
             | Self::Apply(..)
@@ -99,6 +109,7 @@ pub struct Engine {
     queue: mpsc::Sender<Message>,
     /// For what is read beside the task and may take a while.
     store: Redb,
+    metrics: Arc<Metrics>,
 }
 
 impl Engine {
@@ -113,9 +124,16 @@ impl Engine {
         cluster: Option<Routes>,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let core = core::Core::load(configuration, store.clone(), metrics, cluster, queue.clone(), now())?;
+        let core = core::Core::load(
+            configuration,
+            store.clone(),
+            Arc::clone(&metrics),
+            cluster,
+            queue.clone(),
+            now(),
+        )?;
         tokio::spawn(run(core, messages));
-        Ok(Self { queue, store })
+        Ok(Self { queue, store, metrics })
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
@@ -129,6 +147,7 @@ impl Engine {
     /// # Errors
     /// When the store refused, or the program is ending. Nothing was counted then.
     pub async fn report(&self, report: Report) -> Result<Accepted, Unavailable> {
+        let _timer = self.metrics.ingest_seconds.start_timer();
         let answer = self.ask(|answer| Message::Report(Box::new(report), answer)).await;
         answer.unwrap_or_else(|| Err(Unavailable("the analyzer is stopping".into())))
     }
@@ -153,11 +172,11 @@ impl Engine {
         self.ask(|answer| Message::Samples(id.to_owned(), answer)).await.flatten()
     }
 
-    /// The report on a canary's last rollout that ended.
+    /// The report on a canary's rollout that runs, or on the last that ended.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn rollout_report(&self, id: &str) -> Result<Option<RolloutReport>, StoreError> {
+    pub async fn rollout_report(&self, id: &str) -> Result<Option<crate::report::Report>, StoreError> {
         let answer = self.ask(|answer| Message::RolloutReport(id.to_owned(), answer)).await;
         answer.unwrap_or(Ok(None))
     }

@@ -27,6 +27,9 @@ impl Core {
                 }
             }
         }
+        let stays = |id: &String| new.canaries.iter().any(|canary| canary.id.to_string() == *id);
+        let gone: Vec<String> = self.rollouts.keys().filter(|id| !stays(id)).cloned().collect();
+        self.forget(&gone, now);
         self.rollouts.retain(|id, _| new.canaries.iter().any(|canary| canary.id.to_string() == *id));
         self.rollouts.append(&mut added);
         for canary in &new.canaries {
@@ -35,7 +38,11 @@ impl Core {
             }
         }
         writes.extend(self.experiments.declare(&new.experiments, now)?);
+        let receivers_changed = self.configuration.server.alerts != new.server.alerts;
         self.configuration = new;
+        if receivers_changed {
+            self.start_receivers();
+        }
         self.settle(&writes, now);
         self.publish();
         Ok(())

@@ -1,20 +1,24 @@
 //! One canary at work: its state, its numbers, and its weight on the way to the router.
 
 use super::act::{Deed, Order};
+use super::analysis::Analysis;
 use super::cluster::{Release, Seen, Takeover};
 use super::gating::Outgoing;
 use super::route::{Found, Route};
 use super::samples::Sampler;
 use super::view::CanaryView;
+use crate::alerts::Alert;
 use crate::config::{Canary, Moment, Router};
 use crate::gates::When;
 use crate::gates::book::Book;
 use crate::metrics::Metrics;
 use crate::router::{self, RouterError, Standing, Written, virtual_service};
+use crate::sources::ledger::Ledger;
 use crate::store::{RolloutReport, Snapshot, StoredCanary, Write};
 use serin_contract::plan::CanaryDocument;
 use serin_contract::report::Instance;
 use serin_contract::{CanaryReport, Share};
+use serin_judge::anomaly::Anomaly;
 use serin_judge::observations::Observations;
 use serin_judge::ramp::{self, Action, Facts, Phase, State, Transition};
 use serin_judge::summary::Summary;
@@ -22,8 +26,16 @@ use serin_judge::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// A weight that was decided and is not in effect everywhere yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moving {
+    pub(super) share: Share,
+    since: Time,
+    up: bool,
+}
+
 /// Samples kept in memory; the store has the whole rollout.
-const SAMPLES: usize = 100;
+pub(super) const SAMPLES: usize = 100;
 /// Lines of history kept in memory; the store has all.
 const HISTORY: usize = 100;
 
@@ -41,10 +53,20 @@ pub(super) struct Rollout {
     /// What the cluster shows of it; nothing yet, or there is no cluster.
     seen: Option<Seen>,
     pub(super) book: Book,
+    /// What further sources say.
+    pub(super) ledger: Ledger,
+    /// The tick for which they were asked last.
+    pub(super) asked_for: Time,
+    /// SLOs and anomalies.
+    pub(super) analysis: Analysis,
+    /// Events that people are to be alerted of.
+    pub(super) events: Vec<Alert>,
+    /// A weight on its way to the proxies.
+    pub(super) moving: Option<Moving>,
     /// Calls to gates that are to be made.
     pub(super) outgoing: Vec<Outgoing>,
-    sampler: Sampler,
-    next_tick: Time,
+    pub(super) sampler: Sampler,
+    pub(super) next_tick: Time,
     /// Whether reports came since the judge last looked.
     unjudged: bool,
 }
@@ -108,6 +130,16 @@ impl Rollout {
         }
     }
 
+    /// Takes over the samples that the store has of this rollout.
+    pub(super) fn remember(&mut self, samples: Vec<serde_json::Value>, now: Time) {
+        let summary = self.summary(now);
+        if let Some(last) = samples.last() {
+            self.sampler.resume(last, &self.state, &summary);
+        }
+        self.samples = samples.into();
+        self.resume_analysis();
+    }
+
     fn with(spec: Canary, state: State, observations: Observations, offset: u64, now: Time) -> Self {
         Self {
             sampler: Sampler::new(&observations),
@@ -116,6 +148,11 @@ impl Rollout {
             seen: None,
             next_tick: now.plus(spec.settings.analysis_interval),
             book: Book::default(),
+            ledger: Ledger::default(),
+            asked_for: now,
+            analysis: Analysis::default(),
+            events: Vec::new(),
+            moving: None,
             outgoing: Vec::new(),
             history: VecDeque::new(),
             samples: VecDeque::new(),
@@ -148,24 +185,32 @@ impl Rollout {
             return;
         }
         let summary = self.summary(now);
-        let decided = ramp::on_report(&self.spec.settings, &self.state, &summary, &self.facts(), now);
+        let decided = ramp::on_report(&self.spec.settings, &self.state, &summary, &self.facts(now), now);
         self.follow(decided, now, writes);
     }
 
-    /// An analysis tick, when it is due: all rules, a sample, a snapshot.
-    pub(super) fn tick(&mut self, now: Time, writes: &mut Vec<Write>) {
-        if now < self.next_tick {
+    /// Whether an analysis tick is due.
+    pub(super) fn is_due(&self, now: Time) -> bool {
+        now >= self.next_tick
+    }
+
+    /// An analysis tick, when it is due: all rules, a sample, a snapshot. `shared` are anomalies of several
+    /// canaries together.
+    pub(super) fn tick(&mut self, shared: &[Anomaly], now: Time, writes: &mut Vec<Write>) {
+        if !self.is_due(now) {
             return;
         }
         self.next_tick = now.plus(self.spec.settings.analysis_interval);
         let summary = self.summary(now);
         if self.is_live() {
-            let sample = self.sampler.take(&self.observations, &summary, &self.state, now);
+            self.hear_filters(&summary, now);
+            let mut sample = self.sampler.take(&self.observations, &summary, &self.ledger, &self.state, now);
+            self.analyse(&mut sample, shared, now);
             writes.push(Write::Sample(self.spec.id.to_string(), now, sample.clone()));
             self.samples.push_back(sample);
             self.samples.drain(..self.samples.len().saturating_sub(SAMPLES));
         }
-        let decided = ramp::on_tick(&self.spec.settings, &self.state, &summary, &self.facts(), now);
+        let decided = ramp::on_tick(&self.spec.settings, &self.state, &summary, &self.facts(now), now);
         self.follow(decided, now, writes);
         self.ask_about_analysis();
         writes.push(self.snapshot());
@@ -292,7 +337,7 @@ impl Rollout {
         let decided = match order.deed {
             Deed::Pause => ramp::pause(state, &order.by, &order.reason, now),
             Deed::Resume => ramp::resume(state, &order.by, &order.reason, now),
-            Deed::Promote => ramp::promote(settings, state, &self.facts(), &order.by, &order.reason, now),
+            Deed::Promote => ramp::promote(settings, state, &self.facts(now), &order.by, &order.reason, now),
             Deed::Rollback => ramp::rollback(state, &order.by, &order.reason, now),
         };
         let decided = decided.map_err(|refusal| refusal.to_string())?;
@@ -321,7 +366,7 @@ impl Rollout {
         now: Time,
         writes: &mut Vec<Write>,
     ) {
-        self.state = state;
+        let before = std::mem::replace(&mut self.state, state).phase;
         // Whatever was on its way up is off once the release is stopped.
         if !matches!(self.state.phase, Phase::Pending | Phase::Progressing) {
             self.route.want(self.state.weight, now);
@@ -333,15 +378,22 @@ impl Rollout {
         for action in actions {
             match action {
                 Action::RaiseWeight(share) => self.raise(share, now),
-                Action::LowerWeight(share) => self.route.want(share, now),
+                Action::LowerWeight(share) => {
+                    self.move_to(share, now);
+                    self.route.want(share, now);
+                }
                 Action::ConfirmPromotion => confirm = true,
                 Action::BeginRollout => {
                     self.observations.begin_rollout(now);
+                    self.ledger.clear();
+                    self.begin_analysis();
                     self.sampler = Sampler::new(&self.observations);
                 }
                 Action::BeginStratum => {
                     let State { step, stratum, weight, .. } = self.state;
                     self.book.clear();
+                    let summary = self.summary(now);
+                    self.sampler.close_stratum(&summary);
                     self.observations.begin_stratum(step, stratum, weight, now);
                 }
                 Action::RestartSampleRatio => self.observations.restart_sample_ratio(),
@@ -357,11 +409,18 @@ impl Rollout {
                         self.tell(When::OnRollback);
                     }
                     self.tell(When::OnEvent);
+                    self.events.extend(self.phase_event(before, &transition));
                     writes.push(Write::Transition(id.clone(), transition));
                 }
                 Action::WriteReport(kind) => {
                     let canary = serde_json::to_value(CanaryView::of(self, now)).unwrap_or_default();
-                    let report = RolloutReport { kind: kind.to_owned(), time: now, canary };
+                    let report = RolloutReport {
+                        kind: kind.to_owned(),
+                        time: now,
+                        started: self.state.rollout_started,
+                        affected: self.sampler.affected(&self.summary(now)),
+                        canary,
+                    };
                     writes.push(Write::Report(id.clone(), report));
                 }
             }
@@ -372,6 +431,25 @@ impl Rollout {
         if confirm && self.may_succeed() {
             let confirmed = ramp::promotion_confirmed(&self.spec.settings, &self.state, now);
             self.follow(confirmed, now, writes);
+        }
+    }
+
+    /// Another weight was decided; it is timed until the proxies follow.
+    pub(super) fn move_to(&mut self, share: Share, now: Time) {
+        if self.moving.is_none_or(|moving| moving.share != share) && share != self.state.weight {
+            self.moving = Some(Moving { share, since: now, up: share > self.state.weight });
+        }
+    }
+
+    /// All filters follow the plan: a weight that stands in router and plan is in effect.
+    pub(super) fn arrived(&mut self, metrics: &Metrics, now: Time) {
+        let Some(moving) = self.moving else { return };
+        if moving.share == self.state.weight && self.route.confirmed == Some(moving.share) {
+            let canary = self.spec.id.to_string();
+            let labels = [canary.as_str(), if moving.up { "up" } else { "down" }];
+            let took = now.since(moving.since).as_secs_f64();
+            metrics.promotion_seconds.with_label_values(&labels).observe(took);
+            self.moving = None;
         }
     }
 
@@ -392,13 +470,13 @@ impl Rollout {
         self.observations.summary(&self.spec.settings, now)
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self, now: Time) -> Facts {
         Facts {
             router_error: self.route.error.as_ref().map(ToString::to_string),
             gate: self.book.hold(&self.spec.gates),
             missing: self.seen.as_ref().and_then(|seen| seen.problem.clone()),
             deployments: self.seen.as_ref().and_then(|seen| seen.deployments.clone()),
-            findings: Vec::new(),
+            findings: self.findings(now),
         }
     }
 

@@ -1,6 +1,7 @@
 //! A canary as the API shows it.
 
 use super::rollout::Rollout;
+use crate::sources::ledger::{Health, LimitView};
 use serde::Serialize;
 use serin_contract::{Share, Step, Stratum};
 use serin_judge::observations::Totals;
@@ -37,6 +38,10 @@ pub struct CanaryView {
     pub router: RouterView,
     /// The numbers that the judge looks at.
     pub summary: Summary,
+    /// How each source of numbers is.
+    pub sources: Vec<Health>,
+    /// The user's own limits, and where each stands.
+    pub metrics: Vec<LimitView>,
     /// Everything counted in this rollout.
     pub totals: Totals,
     /// What happened, oldest first, at most 100 lines.
@@ -74,6 +79,12 @@ impl CanaryView {
                 error: rollout.route.error.as_ref().map(ToString::to_string),
             },
             summary: rollout.summary(now),
+            sources: rollout.ledger.health().cloned().collect(),
+            metrics: rollout.ledger.views(
+                &rollout.spec.sources.limits,
+                rollout.spec.settings.analysis_interval,
+                now,
+            ),
             totals: rollout.observations.totals().clone(),
             history: rollout.history.iter().cloned().collect(),
             time: now,

@@ -2,20 +2,14 @@
 //! https must show a certificate of an authority that the system trusts, or that SSL_CERT_FILE names.
 
 use super::Gate;
+use crate::outgoing;
 use http_body_util::Full;
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::header::CONTENT_TYPE;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::error::Error;
-use std::sync::OnceLock;
 use std::time::Duration;
-use tokio_rustls::rustls::crypto::ring;
 
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -71,39 +65,9 @@ async fn once(gate: &Gate, body: Vec<u8>) -> Result<(), String> {
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(Bytes::from(body)))
         .map_err(|error| format!("cannot be asked: {error}"))?;
-    let answer = asker()?.request(request).await;
-    let answer = answer.map_err(|error| format!("cannot be reached: {}", causes(&error)))?;
+    let answer = outgoing::call(request).await?;
     if answer.status().is_success() {
         return Ok(());
     }
     Err(format!("answered {}", answer.status()))
-}
-
-type Asker = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
-
-/// One for all gates: reading the system's authorities takes longer than most gates. It keeps no
-/// connection, for gates are asked seldom and may have moved meanwhile.
-fn asker() -> Result<&'static Asker, String> {
-    static ASKER: OnceLock<Result<Asker, String>> = OnceLock::new();
-    let asker = ASKER.get_or_init(|| {
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(ring::default_provider())
-            .map_err(|error| format!("cannot be asked: no authority is trusted here: {error}"))?
-            .https_or_http()
-            .enable_http1()
-            .build();
-        Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector))
-    });
-    asker.as_ref().map_err(Clone::clone)
-}
-
-/// An error with what is behind it: the outermost hardly ever says what is wrong.
-fn causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

@@ -2,7 +2,7 @@
 
 use super::{
     CanaryStatus, DecisionsSpec, DeploymentsSpec, ExcludeSpec, GateSpec, LimitsSpec, ManualKeys, ManualSpec,
-    PromotionSpec, RampSpec, RouterSpec, UnitSpec, who,
+    MetricSpec, PromotionSpec, RampSpec, RouterSpec, SloSpec, SourcesSpec, UnitSpec, who,
 };
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,24 @@ pub struct CanarySpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub gates: Vec<GateSpec>,
+    /// Where numbers beside the filters' reports come from.
+    #[serde(default)]
+    pub sources: SourcesSpec,
+    /// Prometheus queries with limits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 32),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub metrics: Vec<MetricSpec>,
+    /// What the versions should keep to; availability 99.9 %, 95 % below 500 ms and at most 1 % errors
+    /// without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(max = 10),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub slos: Option<Vec<SloSpec>>,
     /// Who makes the canary the stable version in the end.
     #[serde(default)]
     pub promotion: PromotionSpec,

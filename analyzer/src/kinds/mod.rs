@@ -10,6 +10,8 @@ mod gate;
 mod pace;
 mod router;
 mod seconds;
+mod slo;
+mod sources;
 mod status;
 mod who;
 
@@ -21,6 +23,10 @@ pub use router::{
     DeploymentsSpec, EnvoyRoutesSpec, HeaderRoutesSpec, PromotionSpec, RouterSpec, VirtualServiceSpec,
 };
 pub use seconds::Seconds;
+pub use slo::{AvailabilitySpec, ErrorRateSpec, LatencySpec, SloSpec};
+pub use sources::{
+    ApplicationSpec, MetricSpec, OnBreachSpec, PrometheusSpec, QueriesSpec, RangeSpec, SourcesSpec,
+};
 pub use status::{
     CanaryStatus, ConditionKind, EvidenceStatus, HistoryEntry, MixtureStatus, PhaseStatus, VerdictStatus,
 };

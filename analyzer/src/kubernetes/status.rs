@@ -259,6 +259,8 @@ pub(super) mod tests {
             verdict: state.verdict.clone(),
             router: RouterView { weight: Some(25.0), error: None },
             summary: observations.summary(&Settings::default(), NOW),
+            sources: Vec::new(),
+            metrics: Vec::new(),
             totals: observations.totals().clone(),
             history: vec![line; 30],
             time: NOW,

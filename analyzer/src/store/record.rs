@@ -1,9 +1,10 @@
 //! The store's records. All are JSON inside, so that a person can read a store in trouble.
 
 use crate::experiments::{Record, Unit};
+use crate::report::Affected;
 use serde::{Deserialize, Serialize};
 use serin_contract::report::Instance;
-use serin_contract::{CanaryReport, UnitHash};
+use serin_contract::{CanaryReport, PerArm, UnitHash};
 use serin_judge::observations::Observations;
 use serin_judge::ramp::{State, Transition};
 use serin_judge::time::Time;
@@ -63,6 +64,12 @@ pub struct RolloutReport {
     pub kind: String,
     /// When it ended.
     pub time: Time,
+    /// When it began; the samples between are its own.
+    #[serde(default)]
+    pub started: Time,
+    /// Who was in it.
+    #[serde(default)]
+    pub affected: PerArm<Affected>,
     /// What was decided and why, with all numbers, as the API shows a canary.
     pub canary: serde_json::Value,
 }

@@ -138,6 +138,54 @@ impl Redb {
         Ok(rows.into_iter().map(|(_, sample)| sample).collect())
     }
 
+    /// A canary's last samples since a moment, at most so many, oldest first.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn last_samples(
+        &self,
+        canary: &str,
+        since: Time,
+        most: usize,
+    ) -> Result<Vec<serde_json::Value>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(SAMPLES).map_err(fail)?;
+        let range = table.range((canary, since.0)..=(canary, u64::MAX)).map_err(fail)?;
+        let mut samples = Vec::with_capacity(most);
+        for row in range.rev().take(most) {
+            samples.push(decode("samples", row.map_err(fail)?.1.value())?);
+        }
+        samples.reverse();
+        Ok(samples)
+    }
+
+    /// A canary's samples between two moments, oldest first, and how many there are. Of more than `most`
+    /// every second, third or nth is read, and the last.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn samples_between(
+        &self,
+        canary: &str,
+        from: Time,
+        to: Time,
+        most: usize,
+    ) -> Result<(Vec<serde_json::Value>, usize), StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(SAMPLES).map_err(fail)?;
+        let range = || table.range((canary, from.0)..=(canary, to.0)).map_err(fail);
+        let count = range()?.count();
+        let each = count.div_ceil(most.max(1)).max(1);
+        let mut samples = Vec::with_capacity(count.min(most) + 1);
+        for (place, row) in range()?.enumerate() {
+            let row = row.map_err(fail)?;
+            if place % each == 0 || place + 1 == count {
+                samples.push(decode("samples", row.1.value())?);
+            }
+        }
+        Ok((samples, count))
+    }
+
     /// The report of the last rollout that ended.
     ///
     /// # Errors

@@ -16,6 +16,8 @@ pub struct AnalyzerConfig {
     pub routes: PathBuf,
     /// The release.
     pub canary: CanaryConfig,
+    /// Further lines of the program's own spec, as `prometheus: {...}`.
+    pub server: Vec<String>,
     /// Further documents. `ROUTES` stands for the route file's path.
     pub documents: Vec<String>,
 }
@@ -93,6 +95,9 @@ impl AnalyzerConfig {
         };
         if let Some(file) = &self.report_token_file {
             line(format!("  reportTokenFile: {}", file.display()));
+        }
+        for more in &self.server {
+            line(format!("  {more}"));
         }
         let canary = &self.canary;
         line("---\napiVersion: serin.dev/v1alpha1\nkind: Canary".to_owned());

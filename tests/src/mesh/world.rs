@@ -68,6 +68,8 @@ pub struct Mesh {
     pub stable: Shop,
     /// The version under test.
     pub canary: Shop,
+    /// The VirtualService before the analyzer saw it.
+    pub before: Value,
     /// etcd, the API server and istiod.
     pub plane: ControlPlane,
 }
@@ -102,7 +104,8 @@ impl Mesh {
         apply_example(&plane, port, &at, &options.virtual_service).await?;
         let started = Gateway::start("gw-0", "istio-system", plane.folder(), plane.xds(), port).await;
         let gateway = started.with_context(|| plane.log_tails())?;
-        Ok(Self { gateway, replicas: Vec::new(), stable, canary, plane })
+        let before = plane.cluster().get(VIRTUAL_SERVICE).await?;
+        Ok(Self { gateway, replicas: Vec::new(), stable, canary, before, plane })
     }
 
     /// Starts the analyzer's replicas and tells the mesh where they are.

@@ -34,6 +34,10 @@ pub struct Canary {
     pub router: Router,
     /// The numbers that the judge looks at.
     pub summary: Summary,
+    /// How each source of numbers is.
+    pub sources: Vec<SourceHealth>,
+    /// The user's own limits, and where each stands.
+    pub metrics: Vec<MetricLimit>,
     /// Everything counted in this rollout.
     pub totals: Totals,
     /// What happened, oldest first, at most 100 lines.
@@ -112,14 +116,42 @@ pub struct History {
     pub by: Option<String>,
 }
 
-/// What was written when a rollout ended.
+/// How a source of numbers is.
 #[derive(ToSchema)]
-pub struct RolloutReport {
-    /// `rollback` or `success`.
-    #[schema(example = "rollback")]
-    pub kind: String,
-    /// When it ended, in milliseconds since 1970.
-    pub time: u64,
-    /// What was decided and why, with all numbers.
-    pub canary: Canary,
+#[schema(rename_all = "camelCase")]
+pub struct SourceHealth {
+    /// `filters`, `application` or `prometheus`.
+    #[schema(example = "prometheus")]
+    pub source: String,
+    /// Whether it answered when it was last asked.
+    pub up: bool,
+    /// Since when that has been so, in milliseconds since 1970.
+    pub since: u64,
+    /// Why it is down.
+    pub problem: Option<String>,
+    /// What was not as expected, without being a failure.
+    pub notes: Vec<String>,
+    /// How long the last round took, in seconds.
+    pub seconds: f64,
+}
+
+/// A limit on a metric, and where it stands.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+pub struct MetricLimit {
+    /// Its name.
+    #[schema(example = "carts")]
+    pub name: String,
+    /// Stable's number, where one is asked for and known.
+    pub stable: Option<f64>,
+    /// The canary's number, where it is known.
+    pub canary: Option<f64>,
+    /// `kept`, `broken` or `unknown`.
+    #[schema(example = "kept")]
+    pub state: String,
+    /// Why it is broken or unknown.
+    pub reason: Option<String>,
+    /// What a breach means: `Fail`, `Hold` or `Warn`.
+    #[schema(example = "Hold")]
+    pub on_breach: String,
 }

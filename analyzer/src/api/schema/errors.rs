@@ -33,6 +33,26 @@ pub enum ReadErrors {
     Unavailable(Problem),
 }
 
+/// How reading a report can fail.
+#[derive(IntoResponses)]
+pub enum ReportReadErrors {
+    /// No valid token of a viewer or operator
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Problem),
+    /// There is no such canary, or nothing has happened to it yet
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+    /// There is no such format
+    #[response(status = 422, content_type = "application/problem+json")]
+    Wrong(Problem),
+    /// The report cannot be written
+    #[response(status = 500, content_type = "application/problem+json")]
+    Broken(Problem),
+    /// The analyzer is stopping, or its store fails: try again
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
 /// How an action can fail.
 #[derive(IntoResponses)]
 pub enum ActionErrors {

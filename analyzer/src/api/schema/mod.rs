@@ -8,14 +8,16 @@ mod filter;
 mod numbers;
 pub mod ofrep;
 mod report;
+mod rollout;
 mod sample;
 
-pub use canary::{Canary, History, Outcome, Phase, RolloutReport, Router, Verdict};
-pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, Stopping};
+pub use canary::{Canary, History, MetricLimit, Outcome, Phase, Router, SourceHealth, Verdict};
+pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, ReportReadErrors, Stopping};
 pub use filter::{Deed, Filter, Intent};
 pub use numbers::{Evidence, Routing, Summary, SummaryOfArm, Tally, Totals, TotalsOfArm};
 pub use report::{ArmReport, CanaryReport, Reply, Report};
-pub use sample::{Sample, SampleOfVersion, Versions};
+pub use rollout::{Affected, ReportFormat, RolloutReport};
+pub use sample::{Anomaly, Burn, Sample, SampleOfVersion, Standing, TrafficOfSource, Versions};
 
 use utoipa::ToSchema;
 
