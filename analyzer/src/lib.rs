@@ -6,6 +6,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod engine;
+pub mod experiments;
 pub mod gates;
 pub mod kinds;
 pub mod kubernetes;

@@ -9,6 +9,14 @@ pub const CANARY_KEY: &str = "x-canary-key";
 /// Everything else that Serin sets begins with this.
 pub const SERIN_PREFIX: &str = "x-serin-";
 
+/// Which arms a request's user is in: `id=arm;id=arm`.
+pub const EXPERIMENTS: &str = "x-serin-experiments";
+/// What the arms switch: `flag=value;flag=value`.
+pub const FLAGS: &str = "x-serin-flags";
+/// On a response: the service says that a goal was reached, `purchase` or `purchase=12.50`; several
+/// between commas. Never sent to clients.
+pub const GOAL: &str = "x-serin-goal";
+
 /// The two values of [`CANARY`].
 pub const TRUE: &str = "true";
 /// See [`TRUE`].

@@ -71,6 +71,14 @@ impl HostTable {
     }
 }
 
+/// Whether a pattern (`shop.example`, `*.example`, `*`) covers a host; both in lower case.
+pub fn pattern_covers(pattern: &str, host: &str) -> bool {
+    match pattern.strip_prefix('*') {
+        Some(suffix) => suffix.is_empty() || host.len() > suffix.len() && host.ends_with(suffix),
+        None => pattern == host,
+    }
+}
+
 /// An authority without its port: `shop.example:8080` is `shop.example`, `[::1]:80` is `[::1]`.
 pub fn without_port(authority: &str) -> &str {
     match authority.rsplit_once(':') {

@@ -1,6 +1,10 @@
 //! The report: what a filter saw since its last acknowledged report, and the analyzer's reply.
 //! Numbers are deltas; a report is frozen with its sequence number until it is acknowledged.
 
+mod experiments;
+
+pub use experiments::{ExperimentArm, ExperimentReport, MAX_VALUE};
+
 use crate::arm::PerArm;
 use crate::latency;
 use crate::parse::{FieldError, from_json};
@@ -33,6 +37,9 @@ pub struct Report {
     /// One entry for each canary and stratum that something happened in.
     #[serde(default)]
     pub canaries: Vec<CanaryReport>,
+    /// One entry for each experiment and step that something happened in.
+    #[serde(default)]
+    pub experiments: Vec<ExperimentReport>,
 }
 
 /// A VM's name.
@@ -162,6 +169,9 @@ impl Report {
         }
         for (index, canary) in self.canaries.iter().enumerate() {
             canary.check().map_err(|error| error.under(&format!("canaries[{index}]")))?;
+        }
+        for (index, experiment) in self.experiments.iter().enumerate() {
+            experiment.check().map_err(|error| error.under(&format!("experiments[{index}]")))?;
         }
         Ok(())
     }

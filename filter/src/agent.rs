@@ -263,7 +263,7 @@ impl Agent {
     fn interval(&self) -> Duration {
         let plan = self.shared.plan.borrow();
         match (plan.as_ref(), self.link) {
-            (Some(plan), _) if !plan.plan().canaries().is_empty() => plan.plan().report_interval,
+            (Some(plan), _) if plan.plan().has_work() => plan.plan().report_interval,
             (_, Link::New | Link::Down { heard_before: false }) if self.analyzer.is_some() => FIRST_INTERVAL,
             (_, Link::New | Link::Up | Link::Down { .. }) => IDLE_INTERVAL,
         }

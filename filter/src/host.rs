@@ -59,6 +59,8 @@ pub trait StreamHost {
     fn response_header(&self, name: &str) -> Option<Vec<u8>>;
     /// Adds a response header beside those of its name. Only while response headers are handled.
     fn add_response_header(&self, name: &str, value: &str);
+    /// Removes all response headers of a name. Only while response headers are handled.
+    fn remove_response_header(&self, name: &str);
     /// One response trailer; none when empty. Only when the request has ended.
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>>;
     /// The cluster that the request was routed to. Only when the request has ended.

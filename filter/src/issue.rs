@@ -4,7 +4,7 @@
 //! user by the same id, and only one of them gives it out.
 
 use serin_contract::RequestHeaders;
-use serin_contract::plan::IssuedCookie;
+use serin_contract::plan::{IssuedCookie, UnitSource};
 use serin_contract::unit::md5;
 use std::cell::Cell;
 
@@ -40,7 +40,7 @@ impl Issuer {
 }
 
 /// Whether the client spoke TLS, to this proxy or to one in front of it that this one trusts.
-fn came_over_tls(request: &impl RequestHeaders) -> bool {
+pub(crate) fn came_over_tls(request: &impl RequestHeaders) -> bool {
     let scheme = request.get("x-forwarded-proto").or_else(|| request.get(":scheme"));
     scheme.is_some_and(|scheme| scheme.trim_ascii().eq_ignore_ascii_case(b"https"))
 }
@@ -49,6 +49,15 @@ impl Issued<'_> {
     /// The id.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The id, if this is the source that it will be read from.
+    pub fn value_for(&self, source: &UnitSource) -> Option<&str> {
+        match source {
+            UnitSource::Cookie(name) => (*name == self.cookie.name).then_some(&self.id),
+            UnitSource::IssuedCookie(cookie) => (cookie.name == self.cookie.name).then_some(&self.id),
+            UnitSource::Header(_) | UnitSource::Jwt(_) => None,
+        }
     }
 
     /// The request's `cookie` header with this one at its end.
@@ -66,11 +75,7 @@ impl Issued<'_> {
     /// What the response is to set.
     pub fn set_cookie(&self) -> SetCookie {
         let IssuedCookie { name, max_age_s } = self.cookie;
-        let secure = if self.secure { "; Secure" } else { "" };
-        SetCookie {
-            name_length: name.len(),
-            text: format!("{name}={}; Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Lax{secure}", self.id),
-        }
+        SetCookie::new(name, &self.id, *max_age_s, self.secure)
     }
 }
 
@@ -82,6 +87,15 @@ pub struct SetCookie {
 }
 
 impl SetCookie {
+    /// A cookie that no script reads and that goes to the whole site, for so many seconds.
+    pub fn new(name: &str, value: &str, max_age_s: u64, secure: bool) -> Self {
+        let secure = if secure { "; Secure" } else { "" };
+        Self {
+            name_length: name.len(),
+            text: format!("{name}={value}; Max-Age={max_age_s}; Path=/; HttpOnly; SameSite=Lax{secure}"),
+        }
+    }
+
     /// The whole value.
     pub fn text(&self) -> &str {
         &self.text

@@ -15,6 +15,7 @@
 //! | rows of method and status, per arm and stratum | [`serin_contract::report::MAX_RESPONSES`] | further kinds count in `requests` and `errors` alone |
 //! | past strata that wait for the analyzer | [`recorder::MAX_PAST`] | the oldest is merged into the next of its canary: counts are added, its unsent units dropped |
 //! | requests watched for being overdue | [`in_flight::MAX_WATCHED`] | further ones are not watched; they count when they end |
+//! | units and goals of an experiment's step that wait for a report | [`experiments::MAX_PENDING`] | further ones are dropped |
 //! | one report | [`serin_contract::report::MAX_BYTES`] | what does not fit waits for the next |
 //! | canaries with statistics in Envoy | [`counters::MAX_CANARIES`] | further ones have none; their reports are whole |
 //! | a reply | [`agent::MAX_REPLY`] | it is not read; the report counts as not acknowledged |
@@ -47,6 +48,7 @@ pub mod clock;
 pub mod config;
 pub mod counters;
 pub mod decide;
+pub mod experiments;
 pub mod host;
 pub mod in_flight;
 pub mod issue;

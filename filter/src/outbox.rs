@@ -74,6 +74,7 @@ impl Outbox {
                 node: sender.node.clone(),
                 interval_ms,
                 canaries: portion.canaries,
+                experiments: portion.experiments,
             };
             // Numbers, strings and lists: nothing here that JSON could not hold.
             serde_json::to_vec(&report).unwrap_or_default()

@@ -188,6 +188,10 @@ impl StreamHost for Envoy {
         hostcalls::add_map_value(MapType::HttpResponseHeaders, name, value).unwrap_or_default();
     }
 
+    fn remove_response_header(&self, name: &str) {
+        hostcalls::remove_map_value(MapType::HttpResponseHeaders, name).unwrap_or_default();
+    }
+
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
         map_value(MapType::HttpResponseTrailers, name).filter(|value| !value.is_empty())
     }

@@ -1,8 +1,9 @@
 //! Everything that is not reported yet, by canary, step and stratum.
 
+use crate::experiments::Book;
 use crate::period::Period;
 use crate::units::Mark;
-use serin_contract::{CanaryPlan, CanaryReport, Plan, Revision};
+use serin_contract::{CanaryPlan, CanaryReport, ExperimentReport, Plan, Revision};
 use std::rc::Rc;
 
 /// How many past strata wait to be reported before the oldest are merged.
@@ -10,12 +11,15 @@ pub const MAX_PAST: usize = 64;
 
 /// Bytes of a listed unit: 16 digits, two quotes, a comma.
 const UNIT_BYTES: usize = 19;
+/// What experiments may take of a report even when canaries have more to say than fits.
+const EXPERIMENTS_BYTES: usize = 64 * 1024;
 
 /// A plan with the period of each of its canaries.
 #[derive(Debug)]
 pub struct ActivePlan {
     plan: Plan,
     periods: Vec<Rc<Period>>,
+    books: Vec<Rc<Book>>,
 }
 
 impl ActivePlan {
@@ -33,6 +37,11 @@ impl ActivePlan {
     pub fn canary(&self, index: usize) -> Option<(&CanaryPlan, &Rc<Period>)> {
         self.plan.canaries().get(index).zip(self.periods.get(index))
     }
+
+    /// The book of an experiment of the plan.
+    pub fn experiment(&self, index: usize) -> Option<&Rc<Book>> {
+        self.books.get(index)
+    }
 }
 
 /// What went into one report.
@@ -40,6 +49,8 @@ impl ActivePlan {
 pub struct Portion {
     /// The report's entries.
     pub canaries: Vec<CanaryReport>,
+    /// What experiments have to say.
+    pub experiments: Vec<ExperimentReport>,
     /// Whether something did not fit.
     pub more: bool,
 }
@@ -48,6 +59,7 @@ pub struct Portion {
 #[derive(Debug)]
 pub struct Recorder {
     periods: Vec<Rc<Period>>,
+    books: Vec<Rc<Book>>,
     seed: u64,
     /// Where the next report begins: behind what went into the last one, so that nobody always waits.
     next: usize,
@@ -56,7 +68,7 @@ pub struct Recorder {
 impl Recorder {
     /// An empty one; `seed` is for [`crate::units::UnitSet`].
     pub fn new(seed: u64) -> Self {
-        Self { periods: Vec::new(), seed, next: 0 }
+        Self { periods: Vec::new(), books: Vec::new(), seed, next: 0 }
     }
 
     /// Opens the plan's periods, or goes on with those that are open already, and leaves all others.
@@ -79,7 +91,26 @@ impl Recorder {
                 period.leave();
             }
         }
-        ActivePlan { plan, periods: current }
+        let books = self.adopt_experiments(&plan);
+        ActivePlan { plan, periods: current, books }
+    }
+
+    fn adopt_experiments(&mut self, plan: &Plan) -> Vec<Rc<Book>> {
+        self.books.iter().for_each(|book| book.set_past(true));
+        let mut current = Vec::with_capacity(plan.experiments().len());
+        for experiment in plan.experiments() {
+            let book = match self.books.iter().find(|book| book.is_of(experiment)) {
+                Some(known) => Rc::clone(known),
+                None => {
+                    let new = Rc::new(Book::open(experiment, self.seed));
+                    self.books.push(Rc::clone(&new));
+                    new
+                }
+            };
+            book.set_past(false);
+            current.push(book);
+        }
+        current
     }
 
     /// The periods.
@@ -109,6 +140,7 @@ impl Recorder {
     /// Drops past periods that nothing is left of and that no request began in.
     fn drop_finished(&mut self) {
         self.periods.retain(|period| !period.is_past() || !period.is_empty() || Rc::strong_count(period) > 1);
+        self.books.retain(|book| !book.is_past() || !book.is_empty() || Rc::strong_count(book) > 1);
     }
 
     /// Forgets everything that waits: for a filter that reports to nobody.
@@ -116,17 +148,21 @@ impl Recorder {
         for period in &self.periods {
             period.forget();
         }
+        self.books.iter().for_each(|book| book.forget());
         self.drop_finished();
     }
 
     /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
-        self.periods.iter().all(|period| period.is_empty())
+        self.periods.iter().all(|period| period.is_empty()) && self.books.iter().all(|book| book.is_empty())
     }
 
     /// Takes what fits into `room` bytes of JSON. Counts of a period go whole or wait whole; then come
     /// the units that erred or were slow, and the seen ones last: they are many and matter least at once.
     pub fn take(&mut self, mut room: usize) -> Portion {
+        let experiments_wait = self.books.iter().any(|book| !book.is_empty());
+        let kept = if experiments_wait { EXPERIMENTS_BYTES.min(room) } else { 0 };
+        room -= kept;
         let mut taken: Vec<(Rc<Period>, CanaryReport)> = Vec::new();
         let total = self.periods.len();
         let start = if self.next < total { self.next } else { 0 };
@@ -154,6 +190,9 @@ impl Recorder {
             }
         }
         more |= taken.iter().any(|(period, _)| period.units() > 0);
-        Portion { canaries: taken.into_iter().map(|(_, report)| report).collect(), more }
+        room += kept;
+        let experiments = self.books.iter().flat_map(|book| book.take(&mut room)).collect();
+        more |= self.books.iter().any(|book| !book.is_empty());
+        Portion { canaries: taken.into_iter().map(|(_, report)| report).collect(), experiments, more }
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::clock::{Clock, Instant};
 use crate::decide::{Choice, Decision, Edit, decide};
+use crate::experiments::{self, Assignment, Membership};
 use crate::host::StreamHost;
 use crate::in_flight::{InFlight, Slot, Watched};
 use crate::issue::{Issuer, SetCookie};
 use crate::outcome::{Answer, Course, Media, Method, Served, client_left, latency};
 use crate::recorder::ActivePlan;
 use crate::tally::Ended;
-use serin_contract::headers::{CANARY, CANARY_BY, CANARY_KEY, SERIN_PREFIX};
+use serin_contract::headers::{CANARY, CANARY_BY, CANARY_KEY, EXPERIMENTS, FLAGS, GOAL, SERIN_PREFIX};
 use serin_contract::{Arm, RequestHeaders, UnitHash};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -48,7 +49,8 @@ impl Shared {
 pub struct Stream {
     shared: Rc<Shared>,
     pending: Option<Pending>,
-    set_cookie: Option<SetCookie>,
+    set_cookies: Vec<SetCookie>,
+    experiments: Option<(Rc<ActivePlan>, Vec<Membership>)>,
 }
 
 /// What was decided, until the request has ended: under the plan that decided it.
@@ -81,7 +83,7 @@ struct Assigned {
 impl Stream {
     /// A request of which nothing is known yet.
     pub fn new(shared: Rc<Shared>) -> Self {
-        Self { shared, pending: None, set_cookie: None }
+        Self { shared, pending: None, set_cookies: Vec::new(), experiments: None }
     }
 
     /// The request's headers are here: removes what is not the client's to say, decides, and writes the
@@ -105,7 +107,11 @@ impl Stream {
 
     fn decide(&mut self, host: &impl StreamHost, headers: &impl RequestHeaders) {
         let Some(plan) = self.shared.plan.borrow().as_ref().map(Rc::clone) else { return };
-        let Some(decision) = decide(plan.plan(), headers, &self.shared.issuer) else { return };
+        let decision = decide(plan.plan(), headers, &self.shared.issuer);
+        if let Some(assignment) = experiments::assign(plan.plan(), decision.as_ref(), headers) {
+            self.experiment(host, &plan, assignment);
+        }
+        let Some(decision) = decision else { return };
         edit(host, CANARY, decision.version);
         edit(host, CANARY_BY, decision.by);
         if decision.has_key {
@@ -113,7 +119,7 @@ impl Stream {
         }
         if let Some(issued) = decision.issued {
             host.set_request_header("cookie", &issued.request_cookies(headers));
-            self.set_cookie = Some(issued.set_cookie());
+            self.set_cookies.push(issued.set_cookie());
         }
         let Decision { canary, choice, .. } = decision;
         let state = match choice {
@@ -138,13 +144,44 @@ impl Stream {
         self.pending = Some(Pending { plan, canary, state });
     }
 
+    fn experiment(&mut self, host: &impl StreamHost, plan: &Rc<ActivePlan>, assignment: Assignment) {
+        host.set_request_header(EXPERIMENTS, assignment.arms.as_bytes());
+        if !assignment.flags.is_empty() {
+            host.set_request_header(FLAGS, assignment.flags.as_bytes());
+        }
+        assignment.expose(plan);
+        self.set_cookies.extend(assignment.cookies);
+        self.experiments = Some((Rc::clone(plan), assignment.memberships));
+    }
+
+    /// Counts the goals that an answer reaches, and keeps what services say about them from clients.
+    fn count_goals(&mut self, host: &impl StreamHost) {
+        if let Some((plan, memberships)) = self.experiments.take() {
+            let said = host.response_header(GOAL);
+            let status = read_answer(host).status;
+            for member in memberships {
+                let experiment = plan.plan().experiments().get(member.experiment);
+                let Some((experiment, book)) = experiment.zip(plan.experiment(member.experiment)) else {
+                    continue;
+                };
+                for goal in experiments::reached(experiment, &member, status, said.as_deref()) {
+                    book.reached(member.step, member.arm, member.unit, goal.goal, goal.value);
+                }
+            }
+        }
+        if self.shared.edge.get() {
+            host.remove_response_header(GOAL);
+        }
+    }
+
     /// The answer's headers are here. What may go on for as long as it likes from now on is not watched
     /// any longer; an answer that hangs before its headers has been.
     pub fn answered(&mut self, host: &impl StreamHost) {
-        if let Some(cookie) = self.set_cookie.take()
-            && !host.response_header("set-cookie").is_some_and(|present| cookie.is_in(&present))
-        {
-            host.add_response_header("set-cookie", cookie.text());
+        self.count_goals(host);
+        for cookie in std::mem::take(&mut self.set_cookies) {
+            if !host.response_header("set-cookie").is_some_and(|present| cookie.is_in(&present)) {
+                host.add_response_header("set-cookie", cookie.text());
+            }
         }
         let Some(Pending { state: State::Assigned(assigned), .. }) = &mut self.pending else { return };
         let answer = read_answer(host);

@@ -63,6 +63,16 @@ impl UnitSet {
         true
     }
 
+    /// How many units are marked as seen.
+    pub fn len(&self) -> usize {
+        self.seen
+    }
+
+    /// Whether no unit is marked as seen.
+    pub fn is_empty(&self) -> bool {
+        self.seen == 0
+    }
+
     /// Forgets all units and their memory.
     pub fn clear(&mut self) {
         *self = Self::new(self.marks.hasher().0);

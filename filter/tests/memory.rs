@@ -66,6 +66,7 @@ impl StreamHost for Lean {
         (name == ":status").then(|| self.proxys(|| self.status.into()))
     }
     fn add_response_header(&self, _name: &str, _value: &str) {}
+    fn remove_response_header(&self, _name: &str) {}
     fn response_trailer(&self, _name: &str) -> Option<Vec<u8>> {
         None
     }

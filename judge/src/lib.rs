@@ -5,6 +5,7 @@ pub mod anomaly;
 pub mod confidence;
 pub mod deployments;
 pub mod evidence;
+pub mod experiment;
 pub mod histogram;
 pub mod history;
 pub mod observations;

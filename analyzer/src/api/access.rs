@@ -43,6 +43,15 @@ pub(super) async fn viewer(State(shared): State<Shared>, request: Request, next:
     admit(&shared, lists, request, next).await
 }
 
+/// Services that assign users and send events: with the filters' token, or an operator's.
+pub(super) async fn service(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let lists = |tokens: &Tokens| match tokens.report.is_empty() {
+        true => Vec::new(),
+        false => vec![tokens.report.clone(), tokens.operator.clone()],
+    };
+    admit(&shared, lists, request, next).await
+}
+
 pub(super) async fn operator(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     let lists = |tokens: &Tokens| vec![tokens.operator.clone()];
     let path = request.uri().path().to_owned();

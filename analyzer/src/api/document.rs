@@ -1,5 +1,7 @@
 //! `GET /v1/openapi.json`: the description of every call, made from the routes themselves.
 
+use super::schema::experiment::Format;
+use super::schema::ofrep::Fault;
 use super::schema::{Deed, Problem, ReportFormat};
 use axum::Extension;
 use axum::body::Bytes;
@@ -17,10 +19,12 @@ use utoipa::{Modify, OpenApi};
             A role without configured tokens is open; that is allowed on loopback only."
     ),
     modifiers(&Security),
-    components(schemas(Problem, Deed, ReportFormat)),
+    components(schemas(Problem, Deed, Fault, Format, ReportFormat)),
     tags(
         (name = "canaries", description = "What releases are doing; roles viewer and operator"),
         (name = "actions", description = "What people do by hand; role operator"),
+        (name = "experiments", description = "A/B tests: designing them (operator), reading them (viewer), \
+            assigning users and sending events (report or operator)"),
         (name = "filters", description = "For the filters in the proxies; role report"),
         (name = "service", description = "Probes, metrics and the filter's module; open to all")
     )

@@ -4,9 +4,11 @@ mod access;
 mod audit;
 mod canaries;
 mod document;
+mod experiments;
 mod ingest;
 pub mod limits;
 mod listener;
+mod ofrep;
 mod problem;
 pub mod schema;
 mod service;
@@ -48,6 +50,8 @@ pub fn router(shared: Shared) -> Router {
         .merge(viewer(&shared))
         .merge(operator(&shared))
         .merge(filters(&shared))
+        .merge(designers(&shared))
+        .merge(services(&shared))
         .merge(open())
         .split_for_parts();
     router
@@ -109,6 +113,11 @@ fn viewer(shared: &Shared) -> OpenApiRouter<Shared> {
         .routes(routes!(canaries::samples))
         .routes(routes!(canaries::report))
         .routes(routes!(canaries::filters))
+        .routes(routes!(experiments::list))
+        .routes(routes!(experiments::one))
+        .routes(routes!(experiments::results))
+        .routes(routes!(experiments::funnel))
+        .routes(routes!(experiments::report))
         .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
         .route_layer(from_fn_with_state(shared.clone(), access::viewer))
 }
@@ -118,6 +127,25 @@ fn operator(shared: &Shared) -> OpenApiRouter<Shared> {
         .routes(routes!(canaries::act))
         .route_layer(from_fn_with_state(limits::ACTION_BYTES, limits::size))
         .route_layer(from_fn_with_state(shared.clone(), access::operator))
+}
+
+fn designers(shared: &Shared) -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(experiments::create))
+        .routes(routes!(experiments::change))
+        .routes(routes!(experiments::end))
+        .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
+        .route_layer(from_fn_with_state(shared.clone(), access::operator))
+}
+
+fn services(shared: &Shared) -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(experiments::assign))
+        .routes(routes!(experiments::events))
+        .routes(routes!(ofrep::one))
+        .routes(routes!(ofrep::all))
+        .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
+        .route_layer(from_fn_with_state(shared.clone(), access::service))
 }
 
 fn filters(shared: &Shared) -> OpenApiRouter<Shared> {

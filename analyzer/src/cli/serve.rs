@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Args)]
 pub(super) struct Serve {
-    /// The configuration: YAML documents of kind Serin and Canary
+    /// The configuration: YAML documents of kind Serin, Canary and Experiment
     #[arg(long, env = "SERIN_CONFIG")]
     config: PathBuf,
     /// How log lines look

@@ -79,6 +79,7 @@ impl Canary {
             revision: serin_contract::Revision(0),
             report_interval_ms: 500,
             canaries: vec![canary.idle_plan()],
+            experiments: Vec::new(),
         };
         plan::Plan::compile(document).map_err(|error| {
             let path = error.path.replace("canaries[0]", "spec").replace("path_prefix", "pathPrefix");

@@ -3,6 +3,7 @@
 
 use super::alerts::ReceiverSpec;
 use super::sources;
+use crate::experiments::ExperimentSpec;
 use crate::kinds::CanarySpec;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -78,6 +79,17 @@ pub(super) struct CanaryDocument {
     /// There where the document comes from a cluster.
     #[serde(default, rename = "status")]
     _status: serde::de::IgnoredAny,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExperimentDocument {
+    #[serde(rename = "apiVersion")]
+    _api_version: ApiVersion,
+    #[serde(rename = "kind")]
+    _kind: String,
+    pub(super) metadata: Metadata,
+    pub(super) spec: ExperimentSpec,
 }
 
 #[derive(Deserialize)]

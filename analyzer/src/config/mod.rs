@@ -1,5 +1,6 @@
-//! The stand-alone configuration: a YAML file of several documents, one `kind: Serin` for the program
-//! and one `kind: Canary` for each release. Parsed, then compiled; nothing half-valid travels on.
+//! The stand-alone configuration: a YAML file of several documents, one `kind: Serin` for the program,
+//! one `kind: Canary` for each release and one `kind: Experiment` for each experiment. Parsed, then
+//! compiled; nothing half-valid travels on.
 
 mod alerts;
 mod canary;
@@ -16,8 +17,10 @@ pub use router::{Deployments, EnvoyRoutes, Router, VirtualService};
 pub use server::Server;
 pub use token::Token;
 
-use document::{Header, ServerDocument};
+use crate::experiments::Experiment;
+use document::{ExperimentDocument, Header, ServerDocument};
 use serin_contract::FieldError;
+use serin_contract::plan::experiment::MAX_EXPERIMENTS;
 use serin_contract::plan::{Plan, PlanDocument};
 use std::path::Path;
 
@@ -28,6 +31,8 @@ pub struct Configuration {
     pub server: Server,
     /// The releases, in the file's order.
     pub canaries: Vec<Canary>,
+    /// The experiments, in the file's order.
+    pub experiments: Vec<Experiment>,
 }
 
 /// What is wrong with a configuration, and where.
@@ -68,6 +73,7 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
         .map_err(|error| Problem::Yaml(error.without_snippet().to_string()))?;
     let mut server = None;
     let mut canaries: Vec<Canary> = Vec::new();
+    let mut experiments: Vec<Experiment> = Vec::new();
     for (index, document) in documents.iter().enumerate().filter(|(_, document)| !document.is_null()) {
         let at = |error| Problem::Field { number: index + 1, error };
         let header: Header = read(document).map_err(at)?;
@@ -88,8 +94,16 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
                 }
                 canaries.push(canary);
             }
+            "Experiment" => {
+                let experiment = read_experiment(document).map_err(at)?;
+                if experiments.iter().any(|known| known.id == experiment.id) {
+                    let message = format!("{} is there twice", experiment.id);
+                    return Err(at(FieldError::new("metadata.name", message)));
+                }
+                experiments.push(experiment);
+            }
             other => {
-                let message = format!("`{other}` is not known: allowed are Serin and Canary");
+                let message = format!("`{other}` is not known: allowed are Serin, Canary and Experiment");
                 return Err(at(FieldError::new("kind", message)));
             }
         }
@@ -98,7 +112,10 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
         .ok_or_else(|| Problem::Whole("has no document of `kind: Serin`: it says where to listen".into()))?;
     check_together(&canaries).map_err(Problem::Whole)?;
     check_metrics(&server, &canaries)?;
-    Ok(Configuration { server, canaries })
+    if experiments.len() > MAX_EXPERIMENTS {
+        return Err(Problem::Whole(format!("has more than {MAX_EXPERIMENTS} experiments")));
+    }
+    Ok(Configuration { server, canaries, experiments })
 }
 
 /// A document of `kind: Serin`, checked.
@@ -108,6 +125,18 @@ fn compile(text: &str, base: &Path) -> Result<Configuration, Problem> {
 pub fn read_server(document: &serde_json::Value, base: &Path) -> Result<Server, FieldError> {
     let raw: ServerDocument = read(document)?;
     Server::compile(raw.spec, base).map_err(|error| error.under("spec"))
+}
+
+/// A document of `kind: Experiment`, checked.
+///
+/// # Errors
+/// With the field's path and what is allowed.
+pub fn read_experiment(document: &serde_json::Value) -> Result<Experiment, FieldError> {
+    let ExperimentDocument { metadata, spec, .. } = read(document)?;
+    Experiment::compile(&metadata.name, spec).map_err(|error| match error.path.as_str() {
+        "id" => FieldError::new("metadata.name", error.message),
+        _ => error.under("spec"),
+    })
 }
 
 /// A document of `kind: Canary`, from a file or from a cluster, checked.
@@ -127,6 +156,7 @@ pub fn check_together(canaries: &[Canary]) -> Result<(), String> {
         revision: serin_contract::Revision(0),
         report_interval_ms: 500,
         canaries: canaries.iter().map(Canary::idle_plan).collect(),
+        experiments: Vec::new(),
     };
     Plan::compile(plan).map_err(|error| format!("the canaries do not fit together: {error}"))?;
     for (index, canary) in canaries.iter().enumerate() {

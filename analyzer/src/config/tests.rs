@@ -69,7 +69,7 @@ fn a_wrong_configuration_is_refused_with_the_fields_path_and_what_is_allowed() {
         (
             "kind: Canary",
             "kind: Canaries",
-            "document 2: kind: `Canaries` is not known: allowed are Serin and Canary",
+            "document 2: kind: `Canaries` is not known: allowed are Serin, Canary and Experiment",
         ),
         (
             "127.0.0.1:9090",

@@ -13,6 +13,7 @@ use crate::alerts::desk::Desk;
 use crate::alerts::receiver::Receivers;
 use crate::alerts::{Notice, Status};
 use crate::config::{Canary, Configuration, Router};
+use crate::experiments;
 use crate::gates::webhook;
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
@@ -35,6 +36,7 @@ pub(super) struct Core {
     pub(super) configuration: Configuration,
     pub(super) rollouts: BTreeMap<String, Rollout>,
     pub(super) filters: Filters,
+    pub(super) experiments: experiments::Desk,
     pub(super) plan: Published,
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Redb,
@@ -62,14 +64,19 @@ impl Core {
         for canary in &configuration.canaries {
             rollouts.insert(canary.id.to_string(), open(&store, canary, now, &mut writes)?);
         }
+        let records = store.experiments(now)?;
+        let (experiments, declared) = experiments::Desk::load(records, &configuration.experiments, now)
+            .map_err(|error| StoreError::Record { table: "experiments", error })?;
+        writes.extend(declared);
         store.commit(&writes)?;
-        let plan = first_plan(&rollouts, now)?;
+        let plan = first_plan(&rollouts, &experiments, now)?;
         let receivers = Receivers::start(&configuration.server.alerts, &metrics, super::now);
         metrics.leader.set(1);
         let mut core = Self {
             configuration,
             rollouts,
             filters,
+            experiments,
             plan,
             metrics,
             store,
@@ -90,6 +97,10 @@ impl Core {
             batch.drain(..).partition(|message| matches!(message, Message::Report(..)));
         let reports = reports.into_iter().filter_map(Message::into_report).collect();
         self.ingest(reports, now);
+        let (asked, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|message| matches!(message, Message::Experiments(_)));
+        let ask = |message| if let Message::Experiments(ask) = message { Some(ask) } else { None };
+        self.experiment(asked.into_iter().filter_map(ask).collect(), now);
         for message in others {
             if let Some(stop) = self.handle(message, now) {
                 return Some(stop);
@@ -112,6 +123,7 @@ impl Core {
                 drop(answer.send(samples));
             }
             Message::RolloutReport(canary, answer) => drop(answer.send(self.report(&canary, now))),
+            Message::Experiments(ask) => self.experiment(vec![ask], now),
             Message::Act(order, answer) => drop(answer.send(self.act(&order, now))),
             Message::Reload(configuration, answer) => drop(answer.send(self.reload(*configuration, now))),
             Message::Collected { canary, collected } => {
@@ -151,7 +163,7 @@ impl Core {
     /// Looks at the clock: ticks that are due, weights to write, filters that fell silent.
     pub(super) fn beat(&mut self, now: Time) {
         self.filters.forget(now);
-        let mut writes = Vec::new();
+        let mut writes = self.experiments.pass_time(now);
         let shared = self.shared_anomalies(now);
         for rollout in self.rollouts.values_mut() {
             rollout.look_at_router(now, &mut writes);
@@ -289,7 +301,7 @@ impl Core {
     /// Gives the filters a new plan if anything in it changed, and shows the numbers.
     pub(super) fn publish(&mut self) {
         let (canaries, live) = plan_parts(&self.rollouts);
-        match self.plan.update(canaries, live) {
+        match self.plan.update(canaries, self.experiments.plan(), live) {
             Ok(true) => tracing::info!(revision = %self.plan.revision(), "plan published"),
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the new plan is wrong; filters keep the old one"),
@@ -336,9 +348,13 @@ fn plan_parts(rollouts: &BTreeMap<String, Rollout>) -> (Vec<serin_contract::plan
     (canaries, rollouts.values().any(Rollout::is_live))
 }
 
-fn first_plan(rollouts: &BTreeMap<String, Rollout>, now: Time) -> Result<Published, StoreError> {
+fn first_plan(
+    rollouts: &BTreeMap<String, Rollout>,
+    experiments: &experiments::Desk,
+    now: Time,
+) -> Result<Published, StoreError> {
     let (canaries, live) = plan_parts(rollouts);
-    Published::first(canaries, live, now)
+    Published::first(canaries, experiments.plan(), live, now)
         .map_err(|error| StoreError::Record { table: "snapshots", error: error.to_string() })
 }
 

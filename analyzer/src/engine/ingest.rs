@@ -6,7 +6,7 @@ use super::core::Core;
 use crate::store::{JournalEntry, Mark, Write};
 use serde_json::value::RawValue;
 use serin_contract::report::Instance;
-use serin_contract::{CanaryReport, Report};
+use serin_contract::{CanaryReport, ExperimentReport, Report};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,16 +39,24 @@ impl Core {
             return;
         }
         let _timer = self.metrics.decision_seconds.start_timer();
-        let (writes, fresh) = self.sort_out(&waiting, now);
-        if !writes.is_empty()
-            && let Err(error) = self.commit(&writes)
-        {
-            tracing::error!(%error, reports = waiting.len(), "reports not stored, their filters will repeat them");
-            for (_, answer) in waiting {
-                drop(answer.send(Err(Unavailable(error.to_string()))));
+        let (mut writes, fresh, experiments) = self.sort_out(&waiting, now);
+        let stored = self.count_experiments(&experiments, &mut writes, now).and_then(|books| {
+            if !writes.is_empty() {
+                self.commit(&writes)?;
             }
-            return;
-        }
+            Ok(books)
+        });
+        let books = match stored {
+            Ok(books) => books,
+            Err(error) => {
+                tracing::error!(%error, reports = waiting.len(), "reports not stored, their filters will repeat them");
+                for (_, answer) in waiting {
+                    drop(answer.send(Err(Unavailable(error.to_string()))));
+                }
+                return;
+            }
+        };
+        self.experiments.adopt(books, now);
         for write in writes {
             if let Write::Mark(instance, mark) = write {
                 self.filters.set_mark(instance, mark);
@@ -68,9 +76,14 @@ impl Core {
 
     /// What of the reports is new, and what has to be written for it. An empty report leaves no trace
     /// in the store: repeated, it is empty again.
-    fn sort_out(&mut self, waiting: &[Waiting], now: Time) -> (Vec<Write>, Vec<Part>) {
+    fn sort_out<'w>(
+        &mut self,
+        waiting: &'w [Waiting],
+        now: Time,
+    ) -> (Vec<Write>, Vec<Part>, Vec<&'w ExperimentReport>) {
         let mut writes = Vec::new();
         let mut parts = Vec::new();
+        let mut experiments = Vec::new();
         let mut highest: BTreeMap<Instance, u64> = BTreeMap::new();
         let mut offsets: BTreeMap<String, u64> = BTreeMap::new();
         for (report, _) in waiting {
@@ -82,7 +95,8 @@ impl Core {
             *known = report.sequence;
             self.metrics.reports.with_label_values(&["counted"]).inc();
             let told = self.rollouts.keys().map(|canary| self.part(canary, report)).collect::<Vec<_>>();
-            if report.canaries.is_empty() {
+            experiments.extend(&report.experiments);
+            if report.canaries.is_empty() && report.experiments.is_empty() {
                 parts.extend(told);
                 continue;
             }
@@ -108,7 +122,7 @@ impl Core {
                 parts.push(part);
             }
         }
-        (writes, parts)
+        (writes, parts, experiments)
     }
 
     /// A canary that the report does not name gets an empty part: the sender lives, and nothing hangs.

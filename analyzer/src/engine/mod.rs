@@ -7,6 +7,7 @@ mod analysis;
 mod cluster;
 mod collecting;
 mod core;
+mod experiments;
 mod filters;
 mod gating;
 mod ingest;
@@ -21,6 +22,7 @@ mod view;
 
 pub use act::{Deed, Refused};
 pub use cluster::{Release, Seen, Takeover};
+pub use experiments::ExperimentView;
 pub use filters::FilterView;
 pub use ingest::Accepted;
 pub use view::{CanaryView, RouterView};
@@ -50,6 +52,7 @@ enum Message {
     Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
     RolloutReport(String, oneshot::Sender<Result<Option<crate::report::Report>, StoreError>>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
+    Experiments(experiments::Ask),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
     Collected {
         canary: String,
@@ -81,6 +84,7 @@ impl Message {
             | Self::Samples(..)
             | Self::RolloutReport(..)
             | Self::Act(..)
+            | Self::Experiments(..)
             | Self::Reload(..)
             | Self::Collected { .. }
             | Self::Gated { .. }
@@ -103,6 +107,8 @@ pub struct Unavailable(pub String);
 #[derive(Clone)]
 pub struct Engine {
     queue: mpsc::Sender<Message>,
+    /// For what is read beside the task and may take a while.
+    store: Redb,
     metrics: Arc<Metrics>,
 }
 
@@ -118,10 +124,16 @@ impl Engine {
         cluster: Option<Routes>,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let core =
-            core::Core::load(configuration, store, Arc::clone(&metrics), cluster, queue.clone(), now())?;
+        let core = core::Core::load(
+            configuration,
+            store.clone(),
+            Arc::clone(&metrics),
+            cluster,
+            queue.clone(),
+            now(),
+        )?;
         tokio::spawn(run(core, messages));
-        Ok(Self { queue, metrics })
+        Ok(Self { queue, store, metrics })
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {

@@ -12,6 +12,7 @@ impl Core {
     pub(super) fn reload(&mut self, new: Configuration, now: Time) -> Result<(), String> {
         self.check_server(&new)?;
         self.check_removed(&new)?;
+        self.experiments.declaration(&new.experiments, now)?;
         // First everything that can be refused, on the side; the old state is untouched until all fits.
         let mut writes = Vec::new();
         let mut added: BTreeMap<String, Rollout> = BTreeMap::new();
@@ -36,6 +37,7 @@ impl Core {
                 take_over(rollout, canary, now, &mut writes)?;
             }
         }
+        writes.extend(self.experiments.declare(&new.experiments, now)?);
         let receivers_changed = self.configuration.server.alerts != new.server.alerts;
         self.configuration = new;
         if receivers_changed {

@@ -1,10 +1,12 @@
 //! What survives a restart. One commit is one transaction: reports with the high-water marks of their
 //! senders, so that nothing counts twice, or a canary's snapshot with the end of the journal before it.
 
+mod experiments;
 mod record;
 mod redb;
 
-pub use record::{JournalEntry, Mark, RolloutReport, Snapshot, StoredCanary, Write};
+pub use experiments::{Units, Walk};
+pub use record::{Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, StoredCanary, Write};
 pub use redb::Redb;
 
 /// Why the store did not answer. Nothing of the commit that failed is in it.

@@ -1,9 +1,10 @@
 //! The store's records. All are JSON inside, so that a person can read a store in trouble.
 
+use crate::experiments::{Record, Unit};
 use crate::report::Affected;
 use serde::{Deserialize, Serialize};
 use serin_contract::report::Instance;
-use serin_contract::{CanaryReport, PerArm};
+use serin_contract::{CanaryReport, PerArm, UnitHash};
 use serin_judge::observations::Observations;
 use serin_judge::ramp::{State, Transition};
 use serin_judge::time::Time;
@@ -73,6 +74,27 @@ pub struct RolloutReport {
     pub canary: serde_json::Value,
 }
 
+/// One thing that a user of an experiment did.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// `exposure`, a goal, or the name of a custom event.
+    pub name: String,
+    /// Whatever came with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// What was answered to a call with an idempotency key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAnswer {
+    /// When.
+    pub time: Time,
+    /// Events taken.
+    pub accepted: u64,
+    /// Among them conversions of nobody's.
+    pub unexposed: u64,
+}
+
 /// One record of a commit.
 #[derive(Debug)]
 pub enum Write {
@@ -102,4 +124,30 @@ pub enum Write {
     Sample(String, Time, serde_json::Value),
     /// A report about a rollout's end.
     Report(String, RolloutReport),
+    /// An experiment with its sums.
+    Experiment(Box<Record>),
+    /// A unit of an experiment.
+    Unit {
+        /// The experiment's id.
+        experiment: String,
+        /// The unit.
+        unit: UnitHash,
+        /// What is known of it.
+        record: Unit,
+    },
+    /// One more action of a unit.
+    Action {
+        /// The experiment's id.
+        experiment: String,
+        /// The unit.
+        unit: UnitHash,
+        /// When it happened.
+        time: Time,
+        /// Its number in the experiment, so that two at one moment stay two.
+        number: u64,
+        /// What it was.
+        action: Action,
+    },
+    /// What was answered to an idempotency key.
+    Key(String, KeptAnswer),
 }

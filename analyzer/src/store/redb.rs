@@ -1,5 +1,6 @@
 //! The embedded store: one redb file beside the program.
 
+use super::experiments;
 use super::{JournalEntry, Mark, RolloutReport, Snapshot, StoreError, StoredCanary, Write};
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
@@ -12,6 +13,7 @@ use serin_judge::ramp::Transition;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Raised when a record changes its meaning.
@@ -34,8 +36,9 @@ const SAMPLES: ByCanaryAndNumber = TableDefinition::new("samples");
 const REPORTS: ByCanaryAndNumber = TableDefinition::new("reports");
 
 /// The store in a file.
+#[derive(Clone)]
 pub struct Redb {
-    database: Database,
+    pub(super) database: Arc<Database>,
 }
 
 impl Redb {
@@ -45,7 +48,7 @@ impl Redb {
     /// When it cannot be opened (another analyzer holds it, no rights), or has another format.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(fail)?;
-        let store = Self { database };
+        let store = Self { database: Arc::new(database) };
         store.prepare()?;
         Ok(store)
     }
@@ -70,6 +73,7 @@ impl Redb {
             for table in [JOURNAL, HISTORY, SAMPLES, REPORTS] {
                 transaction.open_table(table).map_err(fail)?;
             }
+            experiments::prepare(&transaction)?;
         }
         transaction.commit().map_err(fail)
     }
@@ -222,6 +226,9 @@ fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError
         }
         Write::Sample(canary, time, sample) => put(transaction, SAMPLES, (canary, time.0), sample)?,
         Write::Report(canary, report) => put(transaction, REPORTS, (canary, report.time.0), report)?,
+        Write::Experiment(..) | Write::Unit { .. } | Write::Action { .. } | Write::Key(..) => {
+            experiments::apply(transaction, write)?;
+        }
     }
     Ok(())
 }
@@ -268,14 +275,14 @@ fn rows<T: DeserializeOwned>(
     Ok(found)
 }
 
-fn fail(error: impl Into<redb::Error>) -> StoreError {
+pub(super) fn fail(error: impl Into<redb::Error>) -> StoreError {
     StoreError::Database(Box::new(error.into()))
 }
 
-fn encode(table: &'static str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encode(table: &'static str, value: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| StoreError::Record { table, error: error.to_string() })
 }
 
-fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<T: DeserializeOwned>(table: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
     serde_json::from_slice(bytes).map_err(|error| StoreError::Record { table, error: error.to_string() })
 }

@@ -95,7 +95,7 @@ impl Claim {
 }
 
 /// The value of the first cookie of that name that has one.
-pub(crate) fn cookie(request: &impl RequestHeaders, name: &str) -> Option<Vec<u8>> {
+pub fn cookie(request: &impl RequestHeaders, name: &str) -> Option<Vec<u8>> {
     let mut read = None;
     request.each("cookie", &mut |header| {
         read = cookies::value(header, name).map(<[u8]>::to_vec);

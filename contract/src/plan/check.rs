@@ -112,7 +112,7 @@ fn check_manual(manual: &Manual) -> Result<(), FieldError> {
     }
 }
 
-fn check_units(units: Vec<UnitSource>) -> Result<Vec<UnitSource>, FieldError> {
+pub(super) fn check_units(units: Vec<UnitSource>) -> Result<Vec<UnitSource>, FieldError> {
     let last = units.len().saturating_sub(1);
     let checked = units.into_iter().enumerate().map(|(index, source)| {
         let path = format!("units[{index}]");

@@ -2,8 +2,11 @@
 //! [`Plan`] nothing in it can be wrong any more, and a request finds its canary in it.
 
 mod check;
+pub mod experiment;
+mod keep;
 
 pub use check::{check_host, check_name};
+pub use experiment::{ExperimentDocument, ExperimentPlan};
 
 use crate::attributes::{self, Claim, RequestHeaders};
 use crate::hosts::{HostTable, without_port};
@@ -28,6 +31,9 @@ pub struct PlanDocument {
     /// The releases under test.
     #[serde(default)]
     pub canaries: Vec<CanaryDocument>,
+    /// The experiments that are running.
+    #[serde(default)]
+    pub experiments: Vec<ExperimentDocument>,
 }
 
 /// One release under test, as it travels.
@@ -167,6 +173,7 @@ pub struct Plan {
     /// How often a filter reports.
     pub report_interval: Duration,
     canaries: Vec<CanaryPlan>,
+    experiments: Vec<ExperimentPlan>,
     hosts: HostTable,
 }
 
@@ -272,6 +279,7 @@ impl Plan {
             revision: document.revision,
             report_interval: Duration::from_millis(document.report_interval_ms),
             canaries,
+            experiments: compile_experiments(document.experiments)?,
             hosts,
         })
     }
@@ -291,6 +299,32 @@ impl Plan {
     pub fn canaries(&self) -> &[CanaryPlan] {
         &self.canaries
     }
+
+    /// Whether there is anything to watch.
+    pub fn has_work(&self) -> bool {
+        !self.canaries.is_empty() || !self.experiments.is_empty()
+    }
+
+    /// All experiments, in the plan's order.
+    pub fn experiments(&self) -> &[ExperimentPlan] {
+        &self.experiments
+    }
+}
+
+fn compile_experiments(documents: Vec<ExperimentDocument>) -> Result<Vec<ExperimentPlan>, FieldError> {
+    if documents.len() > experiment::MAX_EXPERIMENTS {
+        let message = format!("there are more than {}", experiment::MAX_EXPERIMENTS);
+        return Err(FieldError::new("experiments", message));
+    }
+    let mut experiments: Vec<ExperimentPlan> = Vec::with_capacity(documents.len());
+    for (index, raw) in documents.into_iter().enumerate() {
+        let path = format!("experiments[{index}]");
+        if experiments.iter().any(|known| known.id == raw.id) {
+            return Err(FieldError::new(format!("{path}.id"), format!("`{}` is there twice", raw.id)));
+        }
+        experiments.push(ExperimentPlan::compile(raw).map_err(|error| error.under(&path))?);
+    }
+    Ok(experiments)
 }
 
 impl UnitSource {

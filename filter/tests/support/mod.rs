@@ -114,6 +114,7 @@ pub(crate) struct Request {
     pub(crate) flags: u64,
     pub(crate) asked: RefCell<Vec<String>>,
     pub(crate) added: RefCell<Vec<(String, String)>>,
+    pub(crate) removed: RefCell<Vec<String>>,
 }
 
 impl StreamHost for Request {
@@ -140,6 +141,9 @@ impl StreamHost for Request {
     }
     fn add_response_header(&self, name: &str, value: &str) {
         self.added.borrow_mut().push((name.to_owned(), value.to_owned()));
+    }
+    fn remove_response_header(&self, name: &str) {
+        self.removed.borrow_mut().push(name.to_owned());
     }
     fn response_trailer(&self, name: &str) -> Option<Vec<u8>> {
         self.trailers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone().into_bytes())

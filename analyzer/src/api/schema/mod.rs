@@ -3,8 +3,10 @@
 
 mod canary;
 mod errors;
+pub mod experiment;
 mod filter;
 mod numbers;
+pub mod ofrep;
 mod report;
 mod rollout;
 mod sample;

@@ -22,6 +22,9 @@ pub struct Report {
     pub interval_ms: u64,
     /// One entry for each canary and stratum that something happened in.
     pub canaries: Option<Vec<CanaryReport>>,
+    /// One entry for each experiment and step that something happened in: `id`, `step`, and `arms` by name
+    /// with `seen` units and `goals` by name as rows of unit, count and sum of values.
+    pub experiments: Option<Vec<serde_json::Value>>,
 }
 
 /// What happened in one canary under one step and stratum. What is left out counts as nothing.

@@ -108,8 +108,9 @@ impl<'a> File<'a> {
                 objects.canaries.push(self.fits(canary).map_err(at)?);
                 Ok(())
             }
+            "Experiment" => config::read_experiment(document).map(drop).map_err(at),
             other => {
-                let message = format!("`{other}` is not known: allowed are Serin and Canary");
+                let message = format!("`{other}` is not known: allowed are Serin, Canary and Experiment");
                 Err(error(place, "kind", message))
             }
         }

@@ -1,0 +1,253 @@
+//! Experiments in the engine: what is asked is worked out together, stored in one commit, and only then
+//! taken over and answered.
+
+use super::core::Core;
+use super::{Engine, Message};
+use crate::experiments::book::{Book, Loose, Source, Status};
+use crate::experiments::desk::{Assigned, Counted, Draft, Evaluated, Moves, Refused};
+use crate::experiments::funnel::{Funnel, Gatherer};
+use crate::experiments::spec::written;
+use crate::experiments::{Event, Experiment, ExperimentSpec};
+use crate::store::{StoreError, Write};
+use serde::Serialize;
+use serin_contract::ExperimentReport;
+use serin_judge::experiment::Results;
+use serin_judge::time::Time;
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+
+/// An experiment as the API shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExperimentView {
+    /// Its id.
+    pub id: String,
+    /// For people.
+    pub name: String,
+    /// Where it stands.
+    pub status: Status,
+    /// Who may change it.
+    pub source: Source,
+    /// When it was created.
+    pub created: String,
+    /// When it ended.
+    pub ended: Option<String>,
+    /// The present step.
+    pub step: u32,
+    /// The present shares in percent.
+    pub shares: BTreeMap<String, f64>,
+    /// What was asked for.
+    pub spec: ExperimentSpec,
+    /// What could not be counted.
+    pub loose: Loose,
+}
+
+impl ExperimentView {
+    fn of(book: &Book, now: Time) -> Self {
+        let experiment = &book.experiment;
+        let shares = experiment.arms.iter().zip(book.shares());
+        Self {
+            id: experiment.id.clone(),
+            name: experiment.name().to_owned(),
+            status: book.status(now),
+            source: book.record.source,
+            created: written(book.record.created),
+            ended: book.record.ended.map(written),
+            step: book.step().0,
+            shares: shares.map(|(arm, share)| (arm.clone(), share.percent())).collect(),
+            spec: experiment.spec.clone(),
+            loose: book.record.loose,
+        }
+    }
+}
+
+/// An answer that is worked out and waits for the commit.
+type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// Works an answer out.
+type Work = Box<dyn FnOnce(&mut Draft<'_>, Time) -> Reply + Send>;
+/// One question.
+pub(super) struct Ask(Work);
+
+impl Core {
+    /// Answers everything that waits, with one commit.
+    pub(super) fn experiment(&mut self, asked: Vec<Ask>, now: Time) {
+        if asked.is_empty() {
+            return;
+        }
+        let mut draft = self.experiments.draft(&self.store, now);
+        let answers: Vec<Reply> = asked.into_iter().map(|Ask(ask)| ask(&mut draft, now)).collect();
+        let (books, writes) = draft.finish();
+        let committed = if writes.is_empty() { Ok(()) } else { self.commit(&writes) };
+        match committed {
+            Ok(()) => {
+                self.experiments.adopt(books, now);
+                self.publish();
+                answers.into_iter().for_each(|answer| answer(Ok(())));
+            }
+            Err(error) => {
+                tracing::error!(%error, calls = answers.len(), "experiments not stored; nothing was counted");
+                let told = |answer: Reply| {
+                    let error = error.to_string();
+                    answer(Err(StoreError::Record { table: "experiments", error }));
+                };
+                answers.into_iter().for_each(told);
+            }
+        }
+    }
+
+    /// Works out what reports say of experiments; what it changes counts once `writes` are stored.
+    pub(super) fn count_experiments(
+        &self,
+        reports: &[&ExperimentReport],
+        writes: &mut Vec<Write>,
+        now: Time,
+    ) -> Result<BTreeMap<String, Book>, StoreError> {
+        let mut draft = self.experiments.draft(&self.store, now);
+        for report in reports {
+            draft.report(report)?;
+        }
+        let (books, more) = draft.finish();
+        writes.extend(more);
+        Ok(books)
+    }
+}
+
+impl Engine {
+    async fn draft<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Draft<'_>, Time) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let (answer, answered) = oneshot::channel();
+        let ask = Ask(Box::new(move |draft, now| {
+            let worked = work(draft, now);
+            Box::new(move |stored| {
+                // Nobody waits any more if the caller has hung up.
+                drop(answer.send(stored.map_err(Refused::from).and(worked)));
+            })
+        }));
+        let stopping = || Refused::Unavailable("the analyzer is stopping: try again".to_owned());
+        self.queue.send(Message::Experiments(ask)).await.map_err(|_| stopping())?;
+        answered.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
+    /// Makes an experiment.
+    ///
+    /// # Errors
+    /// When there is one of that id already, or the store fails.
+    pub async fn create_experiment(&self, experiment: Experiment) -> Result<ExperimentView, Refused> {
+        self.draft(|draft, now| draft.create(experiment).map(|book| ExperimentView::of(book, now))).await
+    }
+
+    /// All experiments.
+    ///
+    /// # Errors
+    /// When the program is stopping.
+    pub async fn experiments(&self) -> Result<Vec<ExperimentView>, Refused> {
+        self.draft(|draft, now| {
+            Ok(draft.all().into_iter().map(|book| ExperimentView::of(book, now)).collect())
+        })
+        .await
+    }
+
+    /// One experiment.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn experiment(&self, id: String) -> Result<ExperimentView, Refused> {
+        self.draft(move |draft, now| draft.book(&id).map(|book| ExperimentView::of(book, now))).await
+    }
+
+    /// One experiment with its results as they are now.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn experiment_results(&self, id: String) -> Result<(ExperimentView, Results), Refused> {
+        self.draft(move |draft, now| {
+            draft.book(&id).map(|book| (ExperimentView::of(book, now), book.results()))
+        })
+        .await
+    }
+
+    /// Changes shares; see [`Draft::change_shares`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn change_shares(
+        &self,
+        id: String,
+        shares: BTreeMap<String, f64>,
+        accept_moves: bool,
+    ) -> Result<(ExperimentView, Moves), Refused> {
+        self.draft(move |draft, now| {
+            let (book, moves) = draft.change_shares(&id, &shares, accept_moves)?;
+            tracing::info!(experiment = %id, step = %book.step(), "shares changed");
+            Ok((ExperimentView::of(book, now), moves))
+        })
+        .await
+    }
+
+    /// Ends an experiment.
+    ///
+    /// # Errors
+    /// When there is none, or it has ended.
+    pub async fn end_experiment(&self, id: String) -> Result<ExperimentView, Refused> {
+        self.draft(move |draft, now| {
+            let book = draft.end(&id)?;
+            tracing::info!(experiment = %id, "experiment ended by hand");
+            Ok(ExperimentView::of(book, now))
+        })
+        .await
+    }
+
+    /// The arm of a user; see [`Draft::assign`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn assign(
+        &self,
+        id: String,
+        user: String,
+        attributes: BTreeMap<String, serde_json::Value>,
+    ) -> Result<Assigned, Refused> {
+        self.draft(move |draft, now| draft.assign(&id, &user, Some(&attributes), now)).await
+    }
+
+    /// The flags of a user's arms: one of them, or all.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn evaluate(
+        &self,
+        key: Option<String>,
+        user: String,
+        attributes: BTreeMap<String, serde_json::Value>,
+    ) -> Result<Vec<Evaluated>, Refused> {
+        self.draft(move |draft, now| draft.evaluate(key.as_deref(), &user, &attributes, now)).await
+    }
+
+    /// Takes events, all or none.
+    ///
+    /// # Errors
+    /// With the path of the first event that is wrong.
+    pub async fn events(&self, events: Vec<Event>, key: Option<String>) -> Result<Counted, Refused> {
+        self.draft(move |draft, _| draft.events(events, key.as_deref())).await
+    }
+
+    /// How far users got, from what the store has of them; beside the engine's task, for it reads all.
+    ///
+    /// # Errors
+    /// When there is no such experiment, or the store fails.
+    pub async fn funnel(&self, id: String, steps: &str) -> Result<Funnel, Refused> {
+        let arms = {
+            let id = id.clone();
+            self.draft(move |draft, _| draft.book(&id).map(|book| book.experiment.arms.clone())).await?
+        };
+        let mut gatherer = Gatherer::new(steps, arms.len())?;
+        let store = self.store.clone();
+        let gathered = tokio::task::spawn_blocking(move || {
+            store.walk(&id, |walk| gatherer.add(&walk))?;
+            Ok(gatherer.finish(&id, &arms))
+        });
+        gathered.await.unwrap_or_else(|error| Err(Refused::Unavailable(error.to_string())))
+    }
+}

@@ -1,0 +1,174 @@
+//! Experiments in the store: their sums, their units, what units did. Units and actions are many, so they
+//! stay here and are looked up one by one.
+
+use super::redb::{decode, encode, fail};
+use super::{Action, KeptAnswer, Redb, StoreError, Write};
+use crate::experiments::desk::KEY_LIFE;
+use crate::experiments::{Record, Unit};
+use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use serin_contract::UnitHash;
+use serin_judge::time::Time;
+use std::time::Duration;
+
+const EXPERIMENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("experiments");
+const UNITS: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("experiment_units");
+const ACTIONS: TableDefinition<(&str, u64, u64, u64), &[u8]> = TableDefinition::new("experiment_actions");
+const KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("experiment_keys");
+
+/// How long after an experiment's end its units and their actions are kept.
+const UNIT_LIFE: Duration = Duration::from_secs(30 * 86_400);
+
+pub(super) fn prepare(transaction: &WriteTransaction) -> Result<(), StoreError> {
+    transaction.open_table(EXPERIMENTS).map_err(fail)?;
+    transaction.open_table(UNITS).map_err(fail)?;
+    transaction.open_table(ACTIONS).map_err(fail)?;
+    transaction.open_table(KEYS).map_err(fail)?;
+    Ok(())
+}
+
+pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError> {
+    match write {
+        Write::Experiment(record) => {
+            let mut table = transaction.open_table(EXPERIMENTS).map_err(fail)?;
+            let bytes = encode("experiments", record)?;
+            table.insert(record.id.as_str(), bytes.as_slice()).map_err(fail)?;
+        }
+        Write::Unit { experiment, unit, record } => {
+            let mut table = transaction.open_table(UNITS).map_err(fail)?;
+            let bytes = encode("experiment_units", record)?;
+            table.insert((experiment.as_str(), unit.0), bytes.as_slice()).map_err(fail)?;
+        }
+        Write::Action { experiment, unit, time, number, action } => {
+            let mut table = transaction.open_table(ACTIONS).map_err(fail)?;
+            let bytes = encode("experiment_actions", action)?;
+            let key = (experiment.as_str(), unit.0, time.0, *number);
+            table.insert(key, bytes.as_slice()).map_err(fail)?;
+        }
+        Write::Key(key, answer) => {
+            let mut table = transaction.open_table(KEYS).map_err(fail)?;
+            table.insert(key.as_str(), encode("experiment_keys", answer)?.as_slice()).map_err(fail)?;
+        }
+        Write::Mark(..)
+        | Write::Journal { .. }
+        | Write::Snapshot { .. }
+        | Write::Transition(..)
+        | Write::Sample(..)
+        | Write::Report(..) => {}
+    }
+    Ok(())
+}
+
+/// What one unit did, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Walk {
+    /// The arm's place; none when nothing exposed the unit.
+    pub arm: Option<usize>,
+    /// When it did what.
+    pub actions: Vec<(Time, String)>,
+}
+
+/// Units, to be looked up one by one; what is committed later is not among them.
+pub struct Units(ReadOnlyTable<(&'static str, u64), &'static [u8]>);
+
+impl Units {
+    /// What is known of a unit.
+    ///
+    /// # Errors
+    /// When the database or the record cannot be read.
+    pub fn get(&self, experiment: &str, unit: UnitHash) -> Result<Option<Unit>, StoreError> {
+        let found = self.0.get((experiment, unit.0)).map_err(fail)?;
+        found.map(|bytes| decode("experiment_units", bytes.value())).transpose()
+    }
+}
+
+impl Redb {
+    /// All experiments. Idempotency keys that have run out are forgotten, and so are the units of
+    /// experiments that ended a month ago.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
+        let transaction = self.database.begin_write().map_err(fail)?;
+        let mut records = Vec::new();
+        {
+            let table = transaction.open_table(EXPERIMENTS).map_err(fail)?;
+            for row in table.iter().map_err(fail)? {
+                let record: Record = decode("experiments", row.map_err(fail)?.1.value())?;
+                records.push(record);
+            }
+            let mut keys = transaction.open_table(KEYS).map_err(fail)?;
+            let alive = |bytes: &[u8]| {
+                let answer = decode::<KeptAnswer>("experiment_keys", bytes);
+                answer.is_ok_and(|answer| now.since(answer.time) < KEY_LIFE)
+            };
+            keys.retain(|_, bytes| alive(bytes)).map_err(fail)?;
+            let mut units = transaction.open_table(UNITS).map_err(fail)?;
+            let mut actions = transaction.open_table(ACTIONS).map_err(fail)?;
+            let old = |record: &&Record| record.ended.is_some_and(|ended| now.since(ended) > UNIT_LIFE);
+            for record in records.iter().filter(old) {
+                let id = record.id.as_str();
+                units.retain_in((id, 0)..=(id, u64::MAX), |_, _| false).map_err(fail)?;
+                let all = (id, 0, 0, 0)..=(id, u64::MAX, u64::MAX, u64::MAX);
+                actions.retain_in(all, |_, _| false).map_err(fail)?;
+            }
+        }
+        transaction.commit().map_err(fail)?;
+        Ok(records)
+    }
+
+    /// Units as they are at this moment.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn units(&self) -> Result<Units, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        Ok(Units(reading.open_table(UNITS).map_err(fail)?))
+    }
+
+    /// What was answered to an idempotency key.
+    ///
+    /// # Errors
+    /// When the database or the record cannot be read.
+    pub fn key(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(KEYS).map_err(fail)?;
+        let found = table.get(key).map_err(fail)?;
+        found.map(|bytes| decode("experiment_keys", bytes.value())).transpose()
+    }
+
+    /// Shows what each unit of an experiment did, unit by unit: only one is in memory at a time.
+    ///
+    /// # Errors
+    /// When the database or a record cannot be read.
+    pub fn walk(&self, experiment: &str, mut show: impl FnMut(Walk)) -> Result<(), StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let actions = reading.open_table(ACTIONS).map_err(fail)?;
+        let units = reading.open_table(UNITS).map_err(fail)?;
+        let arm = |unit: u64| -> Result<Option<usize>, StoreError> {
+            let found = units.get((experiment, unit)).map_err(fail)?;
+            let known = found.map(|bytes| decode::<Unit>("experiment_units", bytes.value())).transpose()?;
+            Ok(known.and_then(|unit| unit.last().map(|entry| entry.arm)))
+        };
+        let mut walk: Option<(u64, Walk)> = None;
+        let all = (experiment, 0, 0, 0)..=(experiment, u64::MAX, u64::MAX, u64::MAX);
+        for row in actions.range(all).map_err(fail)? {
+            let (key, bytes) = row.map_err(fail)?;
+            let (_, unit, time, _) = key.value();
+            let action: Action = decode("experiment_actions", bytes.value())?;
+            if walk.as_ref().is_some_and(|(known, _)| *known != unit)
+                && let Some((_, whole)) = walk.take()
+            {
+                show(whole);
+            }
+            let (_, whole) = match &mut walk {
+                Some(walk) => walk,
+                none @ None => none.insert((unit, Walk { arm: arm(unit)?, actions: Vec::new() })),
+            };
+            whole.actions.push((Time(time), action.name));
+        }
+        if let Some((_, whole)) = walk {
+            show(whole);
+        }
+        Ok(())
+    }
+}
