@@ -173,6 +173,10 @@ impl Route {
             Drift::Lowered(found) => {
                 self.wanted = found;
                 self.stands(found);
+                if !standing.complete {
+                    // A brake that took the managed routes along, as `serin rollback --direct` does.
+                    self.confirmed = None;
+                }
                 Found::Lowered(found)
             }
             Drift::Raised(found) if first => {
@@ -258,6 +262,16 @@ mod tests {
         let found = Standing { complete: false, ..Standing::only(share(5.0)) };
         assert!(matches!(route.saw(Ok(found)), Found::Changed));
         assert_eq!(route.due(Time(2)).expect("due").share, share(5.0));
+    }
+
+    #[test]
+    fn a_brake_that_took_the_managed_routes_along_is_obeyed_and_the_routes_come_back() {
+        let mut route = settled();
+        assert!(route.is_news(11));
+        let found = Standing { complete: false, ..Standing::only(share(0.0)) };
+        assert!(matches!(route.saw(Ok(found)), Found::Lowered(_)));
+        let due = route.due(Time(2)).expect("due");
+        assert_eq!((due.share, due.stood), (share(0.0), Some(share(0.0))));
     }
 
     #[test]

@@ -57,11 +57,13 @@ fn sentence(message: &str) -> String {
         };
         let group = quoted(rest);
         let resource = if group.is_empty() { resource } else { format!("{resource}.{group}") };
-        let role = match resource.as_str() {
-            "leases.coordination.k8s.io" => "Role serin-leader",
-            _ => "ClusterRole serin",
+        let role = match (verb, resource.as_str()) {
+            (_, "leases.coordination.k8s.io") => "Role serin-leader (istio/rbac.yaml)",
+            // Only `promotion: Copy` asks for it.
+            ("patch", "deployments.apps") => "ClusterRole serin-promotion-copy (istio/promotion-copy)",
+            _ => "ClusterRole serin (istio/rbac.yaml)",
         };
-        Some(format!("may not {verb} {resource} {place}: add it to the {role} (istio/rbac.yaml)"))
+        Some(format!("may not {verb} {resource} {place}: add it to the {role}"))
     });
     parsed.unwrap_or_else(|| format!("the API server denied it: {message}"))
 }
@@ -86,6 +88,12 @@ mod tests {
         let message = "leases.coordination.k8s.io \"serin\" is forbidden: User \"x\" cannot get resource \"leases\" in \
                        API group \"coordination.k8s.io\" in the namespace \"serin-system\"";
         assert!(sentence(message).contains("serin-system: add it to the Role serin-leader"));
+        let message = "deployments.apps \"shop\" is forbidden: User \"x\" cannot patch resource \"deployments\" in API \
+                       group \"apps\" in the namespace \"default\"";
+        assert!(
+            sentence(message)
+                .ends_with("add it to the ClusterRole serin-promotion-copy (istio/promotion-copy)")
+        );
         assert!(sentence("no").contains("denied it: no"));
     }
 }
