@@ -34,12 +34,18 @@ pub(super) fn answer(status: StatusCode, version: &str, uri: &Uri, headers: &Hea
         }
         _ => {
             let (canary, cookie) = (text("x-canary"), text("cookie"));
+            let (arms, flags) = (text("x-serin-experiments"), text("x-serin-flags"));
             let body = serde_json::json!({
-                "version": version, "path": uri.path(), "x-canary": canary, "cookie": cookie
+                "version": version, "path": uri.path(), "x-canary": canary, "cookie": cookie,
+                "experiments": arms, "flags": flags
             });
             (status, Json(body)).into_response()
         }
     };
+    // Goals that a request asks the shop to report.
+    if let Some(Ok(goal)) = text("x-test-goal").map(str::parse) {
+        response.headers_mut().insert("x-serin-goal", goal);
+    }
     if let Ok(version) = version.parse() {
         response.headers_mut().insert("x-shop-version", version);
     }

@@ -1,0 +1,218 @@
+//! What users did: events of the API and reports of the filters.
+
+use super::{Draft, KEY_LIFE, Refused};
+use crate::experiments::book::{Book, Status};
+use crate::experiments::events::{Deed, Event, LATEST};
+use crate::experiments::spec::written;
+use crate::store::{Action, KeptAnswer, StoreError, Write};
+use serde::Serialize;
+use serin_contract::{ExperimentReport, FieldError, UnitHash};
+use serin_judge::time::Time;
+
+/// What a batch of events came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted {
+    /// Events taken.
+    pub accepted: u64,
+    /// Among them conversions of users whom nothing had exposed: they are in no arm.
+    pub unexposed: u64,
+    /// Whether the answer is that of an earlier call with the same key.
+    pub repeated: bool,
+}
+
+impl Draft<'_> {
+    /// Takes events, all or none. `key` makes a repeated call the same call.
+    ///
+    /// # Errors
+    /// With the path of the first event that is wrong.
+    pub fn events(&mut self, events: Vec<Event>, key: Option<&str>) -> Result<Counted, Refused> {
+        if let Some(key) = key
+            && let Some(answer) = self.known(key)?
+        {
+            return Ok(answer);
+        }
+        for (place, event) in events.iter().enumerate() {
+            self.check(event).map_err(|error| match error {
+                Refused::Field(error) => Refused::Field(error.under(&format!("events[{place}]"))),
+                Refused::Unknown(id) => {
+                    let message = format!("there is no experiment `{id}`");
+                    Refused::Field(FieldError::new(format!("events[{place}].experiment"), message))
+                }
+                other @ (Refused::Conflict(_) | Refused::Unavailable(_)) => other,
+            })?;
+            // Whatever the store has to say of a unit is asked for before anything counts.
+            if let Some((_, unit)) = self.book(&event.experiment)?.experiment.assign(&event.user) {
+                self.unit(&event.experiment, unit)?;
+            }
+        }
+        let mut counted = Counted { accepted: events.len() as u64, unexposed: 0, repeated: false };
+        for event in events {
+            counted.unexposed += u64::from(!self.count(event)?);
+        }
+        if let Some(key) = key {
+            let answer =
+                KeptAnswer { time: self.now, accepted: counted.accepted, unexposed: counted.unexposed };
+            self.keys.insert(key.to_owned(), answer.clone());
+            self.writes.push(Write::Key(key.to_owned(), answer));
+        }
+        Ok(counted)
+    }
+
+    fn known(&self, key: &str) -> Result<Option<Counted>, StoreError> {
+        let known = match self.keys.get(key) {
+            Some(answer) => Some(answer.clone()),
+            None => self.store.key(key)?,
+        };
+        let fresh = known.filter(|answer| self.now.since(answer.time) < KEY_LIFE);
+        Ok(fresh.map(|KeptAnswer { accepted, unexposed, .. }| Counted {
+            accepted,
+            unexposed,
+            repeated: true,
+        }))
+    }
+
+    fn check(&self, event: &Event) -> Result<(), Refused> {
+        let book = self.book(&event.experiment)?;
+        if book.status(self.now) == Status::Scheduled {
+            return Err(FieldError::new("experiment", "has not begun yet").into());
+        }
+        let ended = book.record.ended.or(book.experiment.end);
+        if let Some(ended) = ended.filter(|ended| *ended <= self.now) {
+            let late = event.time > ended || self.now.since(ended) > LATEST;
+            if late {
+                return Err(FieldError::new(
+                    "time",
+                    format!("is after the experiment's end, {}", written(ended)),
+                )
+                .into());
+            }
+        }
+        match &event.deed {
+            Deed::Conversion { goal: Some(goal), .. } => match place_of(book, goal) {
+                Some(_) => Ok(()),
+                None => {
+                    let goals: Vec<&str> =
+                        book.experiment.goals.iter().map(|(name, _)| name.as_str()).collect();
+                    let message = format!("`{goal}` is no goal: allowed are {}", goals.join(", "));
+                    Err(FieldError::new("goal", message).into())
+                }
+            },
+            Deed::Exposure | Deed::Conversion { goal: None, .. } | Deed::Custom(_) => Ok(()),
+        }
+    }
+
+    /// Counts one checked event; false when it is a conversion of nobody's.
+    fn count(&mut self, event: Event) -> Result<bool, Refused> {
+        let Event { experiment: id, user, deed, time, properties } = event;
+        let book = self.book(&id)?;
+        let Some((_, unit)) = book.experiment.assign(&user) else { return Ok(false) };
+        match deed {
+            Deed::Exposure => {
+                let assigned = self.place(&id, &user, None, time)?;
+                if !assigned.new {
+                    self.act(&id, unit, time, "exposure", properties)?;
+                }
+                Ok(true)
+            }
+            Deed::Custom(name) => {
+                self.act(&id, unit, time, &name, properties)?;
+                Ok(true)
+            }
+            Deed::Conversion { goal, value } => {
+                let place = goal.as_deref().map_or(Some(0), |goal| place_of(book, goal)).unwrap_or(0);
+                let name =
+                    book.experiment.goals.get(place).map_or_else(String::new, |(name, _)| name.clone());
+                let mut record = self.unit(&id, unit)?;
+                let step = record.last().map(|entry| entry.step);
+                let known = step.is_some();
+                let step = step.unwrap_or(serin_contract::Step(0));
+                self.book_mut(&id)?.reach(&mut record, step, place, 1, value);
+                if known {
+                    self.put(&id, unit, record);
+                }
+                self.act(&id, unit, time, &name, properties)?;
+                Ok(known)
+            }
+        }
+    }
+
+    /// Keeps an action for funnels.
+    pub(super) fn act(
+        &mut self,
+        id: &str,
+        unit: UnitHash,
+        time: Time,
+        name: &str,
+        properties: Option<serde_json::Map<String, serde_json::Value>>,
+    ) -> Result<(), Refused> {
+        let book = self.book_mut(id)?;
+        book.record.actions += 1;
+        let number = book.record.actions;
+        let action = Action { name: name.to_owned(), properties };
+        self.writes.push(Write::Action { experiment: id.to_owned(), unit, time, number, action });
+        Ok(())
+    }
+
+    /// Counts what a filter saw. What it says of experiments that are not there is passed over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn report(&mut self, report: &ExperimentReport) -> Result<(), StoreError> {
+        if self.book(&report.id).is_err() {
+            return Ok(());
+        }
+        for (name, arm) in &report.arms {
+            let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;
+            let Some(place) = book.experiment.arms.iter().position(|known| known == name) else {
+                book.record.loose.unknown += 1;
+                continue;
+            };
+            // Who reached a goal was exposed, also when the report that lists the unit is still to come.
+            let reached = arm.goals.values().flatten().map(|(unit, ..)| unit);
+            for unit in arm.seen.iter().chain(reached) {
+                let mut record = self.unit(&report.id, *unit)?;
+                if record.of(report.step).is_none_or(|entry| entry.arm != place) {
+                    let now = self.now;
+                    let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;
+                    if book.expose(&mut record, report.step, place, now) {
+                        self.put(&report.id, *unit, record);
+                    }
+                }
+            }
+            for (goal, rows) in &arm.goals {
+                self.reach(report, goal, rows)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reach(
+        &mut self,
+        report: &ExperimentReport,
+        goal: &str,
+        rows: &[(UnitHash, u64, f64)],
+    ) -> Result<(), StoreError> {
+        let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;
+        let Some(place) = place_of(book, goal) else {
+            book.record.loose.unknown += rows.len() as u64;
+            return Ok(());
+        };
+        for (unit, events, sum) in rows {
+            let mut record = self.unit(&report.id, *unit)?;
+            let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;
+            book.reach(&mut record, report.step, place, *events, *sum);
+            self.put(&report.id, *unit, record);
+        }
+        Ok(())
+    }
+}
+
+/// A book that was there a moment ago is gone: cannot be, and is an error all the same.
+fn internal(refused: &Refused) -> StoreError {
+    StoreError::Record { table: "experiments", error: refused.to_string() }
+}
+
+fn place_of(book: &Book, goal: &str) -> Option<usize> {
+    book.experiment.goals.iter().position(|(name, _)| name == goal)
+}
