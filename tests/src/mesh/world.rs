@@ -84,7 +84,7 @@ impl Mesh {
         if options.plan.is_none() {
             mesh.start_replicas(options.replicas).await?;
             mesh.apply_canary(&options.canary).await?;
-            mesh.until_plan_is_followed().await?;
+            mesh.until_plan_is_followed().await.with_context(|| mesh.logs())?;
         }
         Ok(mesh)
     }
