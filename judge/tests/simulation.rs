@@ -2,7 +2,7 @@
 //! Every run is seeded, so a failure repeats itself. `scripts/bench statistics` makes the long runs.
 
 use serin_contract::Share;
-use serin_judge::settings::{Ramp, Settings};
+use serin_judge::settings::{Limits, Ramp, Settings};
 use serin_judge::simulate::{Activity, Fault, Method, Outage, Outcome, Tally, World, run};
 use serin_judge::verdict::Rule;
 use std::time::Duration;
@@ -113,6 +113,21 @@ fn a_shared_outage_breaks_the_absolute_limit_and_is_not_blamed_on_the_canary() {
     let absolute = rolled_back.iter().filter(|found| found.rule == Some(Rule::ErrorRate));
     assert!(absolute.clone().count() >= 9, "{rolled_back:#?}");
     assert!(absolute.filter(|found| blameless(&found.reason)).count() >= 9, "{rolled_back:#?}");
+}
+
+/// Of 10 runs at a rate of 5 % more than 3 fail with a probability of 0.1 %.
+#[test]
+fn without_the_absolute_limit_a_shared_outage_ends_hardly_any_release() {
+    let outage = Outage { at: seconds(90), until: seconds(150), errors: 0.3 };
+    let world = World { outage: Some(outage), ..World::default() };
+    let usual = Settings::default();
+    let settings = Settings { limits: Limits { max_error_rate: 100.0, ..usual.limits.clone() }, ..usual };
+    let outcomes: Vec<_> =
+        (0..10).map(|seed| run(&world, &settings, Method::Evidence, seconds(1800), seed)).collect();
+    let tally = Tally::of(&world, &outcomes);
+
+    assert!(tally.false_rollbacks.count <= 3, "{tally:#?}");
+    assert_eq!(tally.absolute_rollbacks.count, 0, "{tally:#?}");
 }
 
 /// Of 10 runs at a rate of 5 % more than 3 fail with a probability of 0.1 %.

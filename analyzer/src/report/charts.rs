@@ -151,11 +151,17 @@ impl Plot<'_> {
         let (least, most) =
             values.fold((f64::INFINITY, 0.0_f64), |(least, most), value| (least.min(value), most.max(value)));
         match self.scale {
-            Scale::Percent => (0.0, (most * 1.15).clamp(1.0, 105.0)),
+            Scale::Percent => (0.0, (self.with_bounds(most) * 1.15).clamp(1.0, 105.0)),
             Scale::Latency => (0.0, (most * 1.2).max(0.001)),
             Scale::Log => (least.min(-1.0).floor(), (most + 0.5).ceil()),
             Scale::Score => ((least.min(95.0) - 5.0).max(0.0), 102.0),
         }
+    }
+
+    /// Room for the bounds as they are at the end, unless that makes the lines too flat to read.
+    fn with_bounds(&self, most: f64) -> f64 {
+        let ends = self.bands.iter().filter_map(|(_, band)| band.last().map(|(_, _, upper)| *upper));
+        most.max(ends.fold(0.0, f64::max).min((4.0 * most).max(10.0)))
     }
 
     fn label(&self, y: f64) -> String {

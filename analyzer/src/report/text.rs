@@ -38,9 +38,10 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 { "–".into() } else { format!("{:.2} %", 100.0 * part as f64 / whole as f64) }
 }
 
-/// A number that may be very large, as evidence is.
+/// A number that may be very large, as evidence is, or very small.
 pub(super) fn wide(number: f64) -> String {
-    if number.abs() < 1e4 { format!("{number:.2}") } else { format!("{number:.2e}") }
+    let plain = number == 0.0 || (0.01..1e4).contains(&number.abs());
+    if plain { format!("{number:.2}") } else { format!("{number:.2e}") }
 }
 
 /// Text that stands in HTML, in an attribute too.
@@ -86,7 +87,7 @@ mod tests {
             ["0 s", "1 min 5 s", "2 min", "1 h", "1 h 2 min"]
         );
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([1.5, 123_456.0].map(wide), ["1.50", "1.23e5"]);
+        assert_eq!([0.0, 1.5, 123_456.0, -0.0025].map(wide), ["0.00", "1.50", "1.23e5", "-2.50e-3"]);
     }
 
     #[test]

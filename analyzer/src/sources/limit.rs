@@ -47,26 +47,33 @@ impl Limit {
             Ok(value) => *value,
             Err(problem) => return Finding::Unknown(format!("metric {name} of the canary {problem}")),
         };
+        let told = shown(canary);
         if let Some(max) = self.max.filter(|max| canary > *max) {
             return Finding::Broken(format!(
-                "metric {name} is {canary:.6} in the canary, at most {max} is allowed"
+                "metric {name} is {told} in the canary, at most {max} is allowed"
             ));
         }
         if let Some(min) = self.min.filter(|min| canary < *min) {
             return Finding::Broken(format!(
-                "metric {name} is {canary:.6} in the canary, at least {min} is asked for"
+                "metric {name} is {told} in the canary, at least {min} is asked for"
             ));
         }
         let Some(increase) = self.max_increase else { return Finding::Kept };
         match &given.stable {
             Err(problem) => Finding::Unknown(format!("metric {name} of stable {problem}")),
             Ok(stable) if canary > stable + stable.abs() * increase / 100.0 => Finding::Broken(format!(
-                "metric {name} is {canary:.6} in the canary and {stable:.6} in stable, at most {increase} % more \
-                 is allowed"
+                "metric {name} is {told} in the canary and {} in stable, at most {increase} % more is allowed",
+                shown(*stable)
             )),
             Ok(_) => Finding::Kept,
         }
     }
+}
+
+/// To six decimals at most, and never a zero that is none.
+fn shown(value: f64) -> String {
+    let rounded = (value * 1e6).round() / 1e6;
+    if rounded.is_finite() && rounded != 0.0 { rounded.to_string() } else { value.to_string() }
 }
 
 /// A query's answer as one number, or as the end of a sentence that says why there is none.
@@ -104,7 +111,11 @@ mod tests {
             Finding::Broken(told) => told,
             Finding::Kept | Finding::Unknown(_) => String::new(),
         };
-        assert!(broken(limit(Some(5.0), None, None), given(0.0, 5.1)).contains("at most 5 is allowed"));
+        let told = broken(limit(Some(5.0), None, None), given(0.0, 9.0));
+        assert_eq!(told, "metric carts is 9 in the canary, at most 5 is allowed");
+        let told = broken(limit(Some(0.0), None, None), given(0.0, 0.1 + 0.2));
+        assert!(told.contains("is 0.3 in the canary"), "{told}");
+        assert!(broken(limit(Some(0.0), None, None), given(0.0, 1e-9)).contains("is 0.000000001 in"));
         assert!(broken(limit(None, Some(5.0), None), given(0.0, 4.9)).contains("at least 5 is asked for"));
         assert!(broken(limit(None, None, Some(50.0)), given(2.0, 3.1)).contains("at most 50 % more"));
         assert_eq!(limit(Some(5.0), Some(1.0), Some(50.0)).judge(&given(2.0, 3.0)), Finding::Kept);
