@@ -1,5 +1,5 @@
 //! Real Prometheus and Alertmanager, and a small page of the numbers that they would get elsewhere: those of
-//! cAdvisor, and those of the applications themselves.
+//! cAdvisor, and those of the applications themselves. It takes alerts as a web hook, too.
 
 use crate::http::Client;
 use crate::process::Process;
@@ -7,7 +7,8 @@ use crate::{artifacts, ports, wait};
 use anyhow::{Context, Result, ensure};
 use axum::Router;
 use axum::extract::{Path as UrlPath, State};
-use axum::routing::get;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -165,7 +166,7 @@ fn tool(name: &str) -> Result<PathBuf> {
 }
 
 /// What the page says: `/prometheus` for Prometheus, and `/v1/metrics`, `/v1/system/metrics` and the same of v2
-/// as the applications would.
+/// as the applications would. `/hook` takes alerts, all but the first call.
 #[derive(Debug)]
 pub struct Page {
     address: SocketAddr,
@@ -178,6 +179,8 @@ struct Numbers {
     begin: Instant,
     asked: AtomicU64,
     lost: Mutex<f64>,
+    hooked: AtomicU64,
+    told: Mutex<Vec<Value>>,
 }
 
 impl Page {
@@ -188,10 +191,16 @@ impl Page {
     pub async fn start() -> Result<Self> {
         let listener = TcpListener::bind(ports::loopback(ports::free()?)).await?;
         let address = listener.local_addr()?;
-        let numbers =
-            Arc::new(Numbers { begin: Instant::now(), asked: AtomicU64::new(0), lost: Mutex::new(1.0) });
+        let numbers = Arc::new(Numbers {
+            begin: Instant::now(),
+            asked: AtomicU64::new(0),
+            lost: Mutex::new(1.0),
+            hooked: AtomicU64::new(0),
+            told: Mutex::default(),
+        });
         let app = Router::new()
             .route("/prometheus", get(prometheus))
+            .route("/hook", post(hook))
             .route("/{version}/metrics", get(traffic))
             .route("/{version}/system/metrics", get(system))
             .with_state(Arc::clone(&numbers));
@@ -211,6 +220,15 @@ impl Page {
         if let Ok(mut lost) = self.numbers.lost.lock() {
             *lost = carts;
         }
+    }
+
+    /// The name and status of each alert that came to the hook, in their order.
+    pub fn told(&self) -> Vec<(String, String)> {
+        let told = self.numbers.told.lock().map(|told| told.clone()).unwrap_or_default();
+        let text = |alert: &Value, path: &str| {
+            alert.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        told.iter().map(|alert| (text(alert, "/labels/alertname"), text(alert, "/status"))).collect()
     }
 }
 
@@ -241,6 +259,17 @@ async fn traffic(State(numbers): State<Arc<Numbers>>) -> axum::Json<Value> {
         "requests_total": requests, "errors_total": 0, "latency_histogram": [0.1, 0.2],
         "custom": { "carts": 7.0 },
     }))
+}
+
+/// Is not up yet when it is called for the first time.
+async fn hook(State(numbers): State<Arc<Numbers>>, axum::Json(body): axum::Json<Value>) -> StatusCode {
+    if numbers.hooked.fetch_add(1, Ordering::Relaxed) == 0 {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    if let (Ok(mut told), Some(alerts)) = (numbers.told.lock(), body["alerts"].as_array()) {
+        told.extend(alerts.iter().cloned());
+    }
+    StatusCode::OK
 }
 
 /// v2 says nothing about its own machine.

@@ -132,12 +132,20 @@ pub enum ConditionKind {
     DeploymentsReady,
     /// Filters report.
     ReportsFlowing,
+    /// The further sources of numbers answer.
+    SourcesUp,
 }
 
 impl ConditionKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Ready, Self::Progressing, Self::RoutesReady, Self::DeploymentsReady, Self::ReportsFlowing];
+    pub const ALL: [Self; 6] = [
+        Self::Ready,
+        Self::Progressing,
+        Self::RoutesReady,
+        Self::DeploymentsReady,
+        Self::ReportsFlowing,
+        Self::SourcesUp,
+    ];
 
     /// As it stands in the condition's `type`.
     pub fn name(self) -> &'static str {
@@ -147,6 +155,7 @@ impl ConditionKind {
             Self::RoutesReady => "RoutesReady",
             Self::DeploymentsReady => "DeploymentsReady",
             Self::ReportsFlowing => "ReportsFlowing",
+            Self::SourcesUp => "SourcesUp",
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::engine::Release;
 use crate::kinds::{
     CanaryStatus, ConditionKind, EvidenceStatus, HistoryEntry, MixtureStatus, PhaseStatus, VerdictStatus,
 };
+use crate::sources::ledger::Source;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as KubeTime};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
@@ -122,6 +123,7 @@ fn conditions(release: &Release, known: Known<'_>, before: &[Condition], now: Ti
     if known.has_deployments {
         all.push(at(ConditionKind::DeploymentsReady, deployments_ready(release)));
     }
+    all.extend(sources_up(release).map(|said| at(ConditionKind::SourcesUp, said)));
     all
 }
 
@@ -177,6 +179,25 @@ fn reports_flowing(release: &Release, now: Time) -> Said {
     }
 }
 
+/// None where the filters are the only source.
+fn sources_up(release: &Release) -> Option<Said> {
+    let asked = || release.view.sources.iter().filter(|health| health.source != Source::Filters);
+    asked().next()?;
+    let down = asked().filter_map(|health| {
+        let problem = health.problem.as_deref()?;
+        Some(format!("{}: {problem}", health.source.name()))
+    });
+    let down: Vec<String> = down.collect();
+    if !down.is_empty() {
+        return Some((false, "Down", down.join("; ")));
+    }
+    let notes: Vec<&str> = asked().flat_map(|health| &health.notes).map(String::as_str).collect();
+    if notes.is_empty() {
+        return Some((true, "Answering", "every source answers".to_owned()));
+    }
+    Some((true, "Noted", notes.join("; ")))
+}
+
 fn deployments_ready(release: &Release) -> Said {
     match release.deployments.as_ref().map(serin_judge::deployments::Deployments::unready) {
         None => (false, "Unknown", "the Deployments have not been seen yet".to_owned()),
@@ -220,6 +241,7 @@ pub(super) mod tests {
     use super::super::takeover;
     use super::*;
     use crate::engine::{CanaryView, RouterView};
+    use crate::sources::ledger::Health;
     use serin_contract::{Share, Step, Stratum};
     use serin_judge::deployments::{Deployment, Deployments};
     use serin_judge::observations::Observations;
@@ -327,6 +349,34 @@ pub(super) mod tests {
         assert_eq!(since(&first, kept), since(&second, kept));
         assert_ne!(since(&first, moved), since(&second, moved));
         assert!(is_transition(&first, &second));
+    }
+
+    #[test]
+    fn a_source_that_is_down_is_a_condition_and_what_it_lacks_a_word_about_it() {
+        let mut release = release();
+        let none = of(&release, known(), &[], NOW);
+        assert!(none.conditions.iter().all(|condition| condition.type_ != "SourcesUp"), "nobody is asked");
+        let health = |source, problem: Option<&str>, notes: &[&str]| Health {
+            source,
+            up: problem.is_none(),
+            since: NOW,
+            problem: problem.map(str::to_owned),
+            notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+            seconds: 0.1,
+        };
+        let filters = health(Source::Filters, Some("no report"), &[]);
+        let said = |release: &Release| {
+            let condition = told(&of(release, known(), &[], NOW), ConditionKind::SourcesUp).clone();
+            (condition.status, condition.reason, condition.message)
+        };
+        let owned = |status: &str, word: &str, text: &str| (status.into(), word.into(), text.into());
+        release.view.sources = vec![filters.clone(), health(Source::Prometheus, None, &[])];
+        assert_eq!(said(&release), owned("True", "Answering", "every source answers"));
+        release.view.sources =
+            vec![filters.clone(), health(Source::Prometheus, None, &["cpu: has no value"])];
+        assert_eq!(said(&release), owned("True", "Noted", "cpu: has no value"));
+        release.view.sources = vec![filters, health(Source::Prometheus, Some("refused"), &[])];
+        assert_eq!(said(&release), owned("False", "Down", "prometheus: refused"));
     }
 
     #[test]
