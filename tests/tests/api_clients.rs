@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 /// The Python with the tools: `$SERIN_PYTHON`, or as scripts/get-python-tools installs it once.
 fn python() -> String {
-    if let Ok(python) = std::env::var("SERIN_PYTHON") {
+    if let Some(python) = std::env::var("SERIN_PYTHON").ok().filter(|python| !python.is_empty()) {
         return python;
     }
     let mut script = Command::new(repository().join("scripts/get-python-tools"));
