@@ -132,6 +132,8 @@ impl Totals {
 /// One change.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Transition {
+    /// When, in milliseconds since 1970.
+    pub time: u64,
     /// The phase from then on.
     pub phase: Phase,
     /// The weight from then on, in percent.
