@@ -192,16 +192,35 @@ fn misrouting_under_the_step_before_says_nothing_about_this_one() {
     assert_eq!(scene.judge().outcome, Outcome::Continue, "neither earlier nor late reports count");
 }
 
+/// Judged after so many requests without a user, by who served them.
+fn served(mut scene: Scene, stable: u64, canary: u64) -> Verdict {
+    let mut entry = scene.entry(traffic(9, 0, 100 * MS), traffic(1, 0, 100 * MS));
+    let tally = |requests| Tally { requests, errors: 0 };
+    entry.unassigned = PerArm { stable: tally(stable), canary: tally(canary) };
+    scene.send(entry);
+    scene.judge()
+}
+
+#[test]
+fn requests_that_were_under_way_when_a_weight_arrived_are_no_alarm() {
+    let everything = || {
+        let mut scene = Scene::at(100.0);
+        scene.report(traffic(0, 0, 100 * MS), traffic(300, 0, 100 * MS));
+        scene
+    };
+    let few = served(everything(), 5, 4_995);
+    assert_ne!(few.rule, Rule::Routing, "{few:?}");
+    expect(
+        &served(everything(), 500, 4_500),
+        Outcome::Hold,
+        Rule::Routing,
+        "90.0 % went to the canary where 100",
+    );
+}
+
 #[test]
 fn the_served_share_of_anonymous_traffic_must_fit_the_weight() {
-    let served = |stable, canary| {
-        let mut scene = Scene::healthy();
-        let mut entry = scene.entry(traffic(9, 0, 100 * MS), traffic(1, 0, 100 * MS));
-        let tally = |requests| Tally { requests, errors: 0 };
-        entry.unassigned = PerArm { stable: tally(stable), canary: tally(canary) };
-        scene.send(entry);
-        scene.judge()
-    };
+    let served = |stable, canary| served(Scene::healthy(), stable, canary);
     expect(&served(200, 0), Outcome::Hold, Rule::Routing, "0.0 % went to the canary where 10");
     expect(&served(150, 50), Outcome::Hold, Rule::Routing, "25.0 % went to the canary where 10");
     assert_eq!(served(180, 20).outcome, Outcome::Continue);
