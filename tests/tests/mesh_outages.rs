@@ -1,9 +1,9 @@
-//! The API server is away for half a minute: traffic goes on, evidence counts, a rollback moves users by the
-//! plan alone, and the router follows once it can.
+//! Parts of the control plane that are away for a while: traffic goes on, evidence counts, nothing is promoted
+//! on a weight that no proxy has, and the router follows once it can.
 
 use serde_json::{Value, json};
 use serin_tests::load::{Ending, Exchange, Load, LoadOptions};
-use serin_tests::mesh::{Mesh, MeshOptions, phase};
+use serin_tests::mesh::{Mesh, MeshOptions, history, phase};
 use serin_tests::shop::Faults;
 use std::time::{Duration, Instant};
 
@@ -59,4 +59,45 @@ async fn a_rollback_without_the_api_server_moves_users_by_the_plan_and_the_route
         Ending::Cut | Ending::Broken(_) => true,
     };
     assert_eq!(record.count(broken), 0, "traffic was affected: {:?}", record.broken());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_istiod_is_away_nothing_is_promoted_on_a_weight_that_no_proxy_has() {
+    let canary = json!({ "spec": { "ramp": { "steps": [5, 50, 60], "increment": null, "initialWeight": null,
+        "maxWeight": null, "promotionInterval": "6s", "analysisInterval": "1s", "warmup": "1s" } } });
+    let mut mesh = Mesh::start(MeshOptions { canary, ..MeshOptions::default() }).await.unwrap();
+    // Half of the requests have no user: the router's weights decide.
+    let load = LoadOptions { rate: 200.0, anonymous: 0.5, time: Duration::from_secs(300), ..mesh.load() };
+    let load = Load::start(load).unwrap();
+    mesh.until_status("traffic on the canary", 60, |status| status.totals.unassigned.canary.requests > 0)
+        .await
+        .unwrap();
+
+    mesh.plane.kill_istiod().unwrap();
+    let held = mesh
+        .until_status("the hold", 90, |status| {
+            status.weight == 50.0
+                && status.verdict.as_ref().is_some_and(|verdict| {
+                    verdict.outcome.eq_ignore_ascii_case("hold") && verdict.reason.contains("weights")
+                })
+        })
+        .await
+        .unwrap();
+    assert_eq!(mesh.weight().await.unwrap(), 50, "{:?}", held.verdict);
+    assert_eq!(mesh.gateway.routing().await.unwrap().canary_weight(), Some(5));
+    // Two promotion intervals later it still is where it was.
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    assert_eq!(mesh.status().await.unwrap().weight, 50.0);
+
+    mesh.plane.start_istiod().await.unwrap();
+    let canary = mesh
+        .until_canary("the end", 240, |canary| matches!(phase(canary), "Succeeded" | "Failed"))
+        .await
+        .unwrap();
+    assert_eq!(phase(&canary), "Succeeded", "{canary}");
+    let weights: Vec<f64> = history(&canary).iter().map(|(_, weight, _)| *weight).collect();
+    assert!(weights.is_sorted(), "{weights:?}");
+    assert_eq!(mesh.gateway.routing().await.unwrap().canary_weight(), Some(60));
+    let record = load.stop().await.unwrap();
+    assert_eq!(record.count(Exchange::failed), 0, "{:?}", record.broken());
 }

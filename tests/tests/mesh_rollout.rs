@@ -213,6 +213,8 @@ fn rich() -> Value {
             { "name": "pay", "uri": { "prefix": "/pay" }, "queryParams": { "v": { "exact": "2" } } } ],
           "rewrite": { "uri": "/checkout" },
           "route": [destination("stable", 95), destination("canary", 5)] },
+        { "name": "blog", "match": [{ "uri": { "prefix": "/blog" } }],
+          "delegate": { "name": "blog", "namespace": "default" } },
         { "name": "admin", "match": [{ "uri": { "prefix": "/admin" } }],
           "route": [{ "destination": { "host": "canary-demo", "subset": "stable" } }] },
         { "name": "weighted",
