@@ -284,3 +284,19 @@ fn the_module_is_served_under_its_digest() {
     assert_eq!(found.0, 200, "{digest}");
     assert_eq!(running.code("GET", "/filter-0000.wasm", "", ""), 404);
 }
+
+#[test]
+fn a_module_that_was_replaced_is_still_served_under_its_digest_unless_it_is_damaged() {
+    let (folder, address) = folder(", wasm: module.wasm");
+    let file = folder.path().join("module.wasm");
+    std::fs::write(&file, "a module").expect("written");
+    drop(Running::start(folder.path(), address));
+    std::fs::write(&file, "another module").expect("written");
+    let running = Running::start(folder.path(), address);
+    let former = "/filter-f6c0d945dc8a9e01854484f4e9b123945919e553778d4386d1d939451c038a0c.wasm";
+    assert_eq!(running.call("GET", "/filter.wasm", "", ""), Some((200, "another module".to_owned())));
+    assert_eq!(running.call("GET", former, "", ""), Some((200, "a module".to_owned())));
+    assert_eq!(running.code("GET", "/filter-..%2F..%2Fserin.yaml.wasm", "", ""), 404);
+    std::fs::write(folder.path().join("serin.modules").join(&former[1..]), "a trap").expect("written");
+    assert_eq!(running.code("GET", former, "", ""), 404);
+}

@@ -32,26 +32,34 @@ pub(super) async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
     ([(header::CONTENT_TYPE, text)], metrics.text()).into_response()
 }
 
-/// The filter's wasm module: `filter.wasm`, and the same under its digest, which may be cached for ever
+/// The filter's wasm module: `filter.wasm`, and under their digests it and those before it, to be cached for ever
 #[utoipa::path(get, path = "/{file}", tag = "service",
     params(("file" = String, Path, description = "`filter.wasm` or `filter-<sha256>.wasm`")),
     responses((status = 200, description = "The module", body = Vec<u8>, content_type = "application/wasm"),
         (status = 404, description = "No such file, or built without the module", body = schema::Problem,
             content_type = "application/problem+json")))]
 pub(super) async fn module(State(module): State<Arc<Module>>, Path(file): Path<String>) -> Response {
-    let digest = module.digest();
-    let cache = match file.as_str() {
-        "filter.wasm" => "no-cache",
-        name if name == format!("filter-{digest}.wasm") => "public, max-age=31536000, immutable",
-        _ => {
-            return Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at /{file}"))
-                .into_response();
+    const FOR_EVER: &str = "public, max-age=31536000, immutable";
+    let asked = file.strip_prefix("filter-").and_then(|rest| rest.strip_suffix(".wasm"));
+    let found = match asked {
+        _ if file == "filter.wasm" => {
+            module.bytes().map(|bytes| (bytes.to_vec(), module.digest(), "no-cache"))
         }
+        Some(digest) if digest == module.digest() => {
+            module.bytes().map(|bytes| (bytes.to_vec(), digest, FOR_EVER))
+        }
+        asked => match asked.and_then(|digest| Some((module.former(digest)?, digest, FOR_EVER))) {
+            Some(former) => Ok(former),
+            None => {
+                return Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at /{file}"))
+                    .into_response();
+            }
+        },
     };
-    match module.bytes() {
-        Ok(bytes) => {
+    match found {
+        Ok((bytes, digest, cache)) => {
             let headers = [(header::CONTENT_TYPE, "application/wasm"), (header::CACHE_CONTROL, cache)];
-            (headers, [(header::ETAG, format!("\"{digest}\""))], bytes.to_vec()).into_response()
+            (headers, [(header::ETAG, format!("\"{digest}\""))], bytes).into_response()
         }
         Err(error) => Problem::new(StatusCode::NOT_FOUND, error.to_string()).into_response(),
     }

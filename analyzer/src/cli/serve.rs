@@ -127,6 +127,13 @@ pub(super) fn open(server: &Server) -> Result<(Redb, Module), Failure> {
     let module = Module::load(server.wasm.as_deref()).map_err(|error| {
         Failure::Failed(format!("the wasm module cannot be read: {error}; name a file in spec.wasm"))
     })?;
+    let folder = server.redb.with_extension("modules");
+    let module = module.keep_in(folder.clone()).map_err(|error| {
+        let folder = folder.display();
+        Failure::Failed(format!(
+            "{folder}: {error}; the filter's modules are kept there: let this user write it"
+        ))
+    })?;
     Ok((store, module))
 }
 
