@@ -83,5 +83,10 @@ fn explain(mesh: &Mesh) {
     for replica in &mesh.replicas {
         println!("  {} listens on 127.0.0.1:{}", replica.name(), replica.port());
     }
+    if let Some(replica) = mesh.replicas.first() {
+        let token = mesh.plane.folder().join("tokens/operator");
+        let (port, token) = (replica.port(), token.display());
+        println!("  serin status --watch --server http://127.0.0.1:{port} --token-file {token}");
+    }
     println!("  everything's logs and files: {}\n", mesh.plane.folder().display());
 }
