@@ -88,3 +88,40 @@ impl Rollout {
         Alert { kind, canary: self.spec.id.to_string(), subject: subject.to_owned(), severity, text }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::read_canary;
+    use serde_json::json;
+    use serin_contract::Share;
+    use serin_judge::rules::{Finding, OnBreach};
+    use std::path::Path;
+
+    #[test]
+    fn mismatched_sizes_burning_budgets_and_grave_anomalies_are_told_while_the_canary_has_users() {
+        let document = json!({
+            "apiVersion": "serin.dev/v1alpha1", "kind": "Canary", "metadata": {"name": "shop"},
+            "spec": {"stableVersion": "v1", "canaryVersion": "v2", "hosts": ["shop"], "router": {"envoyRoutes":
+                {"path": "routes.yaml", "stableCluster": "stable", "canaryCluster": "canary"}}},
+        });
+        let mut rollout = Rollout::new(read_canary(&document, Path::new(".")).expect("good"), 0, Time(1));
+        rollout.state.phase = Phase::Progressing;
+        rollout.state.weight = Share::from_percent(5.0).expect("a share");
+        let anomaly = |severity: &str| json!({"type": "error_rate", "severity": severity, "version": "canary", "message": "4 % after 1 %"});
+        rollout.analysis.anomalies = ["high", "medium"]
+            .map(|severity| serde_json::from_value(anomaly(severity)).expect("an anomaly"))
+            .to_vec();
+        let finding = Finding { breach: OnBreach::Warn, reason: "the budget burns".to_owned() };
+        rollout.analysis.burning = vec![("availability".to_owned(), finding)];
+        let mut summary = rollout.summary(Time(1));
+        summary.sample_ratio = 1.0 / sample_ratio::ALPHA;
+        let kinds = |rollout: &Rollout| -> Vec<Kind> {
+            rollout.alerts(&summary, Time(1)).into_iter().map(|alert| alert.kind).collect()
+        };
+        assert_eq!(kinds(&rollout), [Kind::SampleRatio, Kind::Anomaly, Kind::BudgetBurn]);
+        rollout.state.phase = Phase::Failed;
+        rollout.state.weight = Share::NONE;
+        assert_eq!(kinds(&rollout), [Kind::RolledBack]);
+    }
+}
