@@ -221,7 +221,9 @@ mod tests {
         shop.become_version("v2");
         let answer = Client::default().get(shop.address(), "/", &[("x-canary", "true")]).await.unwrap();
         assert_eq!(answer.status, StatusCode::OK);
-        assert_eq!(answer.text(), r#"{"cookie":null,"path":"/","version":"v2","x-canary":"true"}"#);
+        let told =
+            r#"{"cookie":null,"experiments":null,"flags":null,"path":"/","version":"v2","x-canary":"true"}"#;
+        assert_eq!(answer.text(), told);
         assert_eq!(shop.served("v1").requests, 0);
         assert_eq!(shop.served("v2").requests, 1);
     }
