@@ -15,8 +15,10 @@ mod numbers;
 mod plans;
 mod reload;
 mod reporting;
+mod resume;
 mod rollout;
 mod route;
+mod routing;
 mod samples;
 mod view;
 

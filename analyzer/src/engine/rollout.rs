@@ -2,9 +2,10 @@
 
 use super::act::{Deed, Order};
 use super::analysis::Analysis;
-use super::cluster::{Release, Seen, Takeover};
+use super::cluster::{Release, Seen};
 use super::gating::Outgoing;
-use super::route::{Found, Route};
+use super::route::Route;
+use super::routing::Moving;
 use super::samples::Sampler;
 use super::view::CanaryView;
 use crate::alerts::Alert;
@@ -12,9 +13,9 @@ use crate::config::{Canary, Moment, Router};
 use crate::gates::When;
 use crate::gates::book::Book;
 use crate::metrics::Metrics;
-use crate::router::{self, RouterError, Standing, Written, virtual_service};
+use crate::router::virtual_service;
 use crate::sources::ledger::Ledger;
-use crate::store::{RolloutReport, Snapshot, StoredCanary, Write};
+use crate::store::{RolloutReport, Snapshot, Write};
 use serin_contract::plan::CanaryDocument;
 use serin_contract::report::Instance;
 use serin_contract::{CanaryReport, Share};
@@ -26,18 +27,10 @@ use serin_judge::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A weight that was decided and is not in effect everywhere yet.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Moving {
-    pub(super) share: Share,
-    since: Time,
-    up: bool,
-}
-
 /// Samples kept in memory; the store has the whole rollout.
 pub(super) const SAMPLES: usize = 100;
 /// Lines of history kept in memory; the store has all.
-const HISTORY: usize = 100;
+pub(super) const HISTORY: usize = 100;
 
 pub(super) struct Rollout {
     pub(super) spec: Canary,
@@ -51,7 +44,7 @@ pub(super) struct Rollout {
     /// The weight that was raised to and has not arrived yet.
     pub(super) asked: Option<Share>,
     /// What the cluster shows of it; nothing yet, or there is no cluster.
-    seen: Option<Seen>,
+    pub(super) seen: Option<Seen>,
     pub(super) book: Book,
     /// What further sources say.
     pub(super) ledger: Ledger,
@@ -78,69 +71,13 @@ impl Rollout {
         Self::with(spec, state, observations, offset, now)
     }
 
-    /// Goes on where the store ends: the snapshot, then everything counted after it.
-    pub(super) fn restore(spec: Canary, stored: StoredCanary, now: Time, writes: &mut Vec<Write>) -> Self {
-        let Snapshot { state, mut observations, offset } = stored.snapshot;
-        if let Err(error) = observations.restore_units(&stored.units) {
-            tracing::error!(canary = %spec.id, %error, "the stratum's units cannot be read; units count anew");
-        }
-        for (_, entry) in &stored.journal {
-            let interval = Duration::from_millis(entry.interval_ms);
-            observations.report(&spec.settings, entry.instance, interval, &entry.entries, entry.time);
-        }
-        let offset = stored.journal.last().map_or(offset, |(offset, _)| *offset);
-        let mut rollout = Self::with(spec, state, observations, offset, now);
-        rollout.history = stored.history.into_iter().rev().take(HISTORY).rev().collect();
-        tracing::info!(
-            canary = %rollout.spec.id, phase = ?rollout.state.phase, weight = %rollout.state.weight,
-            step = %rollout.state.step, replayed = stored.journal.len(), "goes on from the store"
-        );
-        rollout.take_over_versions(now, writes);
-        rollout
-    }
-
-    /// Goes on from another replica's numbers: the same weight and step, a new stratum. Everything counted
-    /// begins anew, so that nothing that the other had acknowledged counts again.
-    pub(super) fn take_over(
+    pub(super) fn with(
         spec: Canary,
-        takeover: Takeover,
+        state: State,
+        observations: Observations,
         offset: u64,
         now: Time,
-        writes: &mut Vec<Write>,
     ) -> Self {
-        let Takeover { state, carried, history, .. } = takeover;
-        let state = State { stratum: state.stratum.next(), stratum_started: now, ..state };
-        let mut observations = Observations::carry_on(&carried, now);
-        observations.begin_stratum(state.step, state.stratum, state.weight, now);
-        let mut rollout = Self::with(spec, state, observations, offset, now);
-        rollout.history = history.into();
-        tracing::info!(
-            canary = %rollout.spec.id, phase = ?rollout.state.phase, weight = %rollout.state.weight,
-            step = %rollout.state.step, stratum = %rollout.state.stratum, "taken over from the Canary's status"
-        );
-        rollout.take_over_versions(now, writes);
-        rollout
-    }
-
-    /// Versions that were changed while nobody was there, as a reload would bring them.
-    fn take_over_versions(&mut self, now: Time, writes: &mut Vec<Write>) {
-        let (stable, canary) = (self.spec.stable_version.clone(), self.spec.canary_version.clone());
-        if let Err(problem) = self.change_versions(&stable, &canary, now, writes) {
-            tracing::error!(canary = %self.spec.id, %problem, "the configured versions are not taken over");
-        }
-    }
-
-    /// Takes over the samples that the store has of this rollout.
-    pub(super) fn remember(&mut self, samples: Vec<serde_json::Value>, now: Time) {
-        let summary = self.summary(now);
-        if let Some(last) = samples.last() {
-            self.sampler.resume(last, &self.state, &summary);
-        }
-        self.samples = samples.into();
-        self.resume_analysis();
-    }
-
-    fn with(spec: Canary, state: State, observations: Observations, offset: u64, now: Time) -> Self {
         Self {
             sampler: Sampler::new(&observations),
             route: Route::new(state.weight, now),
@@ -216,76 +153,6 @@ impl Rollout {
         writes.push(self.snapshot());
     }
 
-    /// Looks whether somebody else changed the weight: a higher one is written back, a lower one obeyed.
-    pub(super) fn look_at_router(&mut self, now: Time, writes: &mut Vec<Write>) {
-        match self.look(now) {
-            Found::AsWritten => {}
-            Found::Ahead(share) => self.find_ahead(share, now, writes),
-            Found::Changed => {
-                let reason = "somebody changed the managed routes for x-canary; they are written again";
-                let note = self.state.note(now, reason, "router");
-                self.follow((self.state.clone(), vec![note]), now, writes);
-            }
-            Found::Raised(share) => {
-                let reason =
-                    format!("somebody raised the weight to {share} in the router; it is written back");
-                let note = self.state.note(now, &reason, "router");
-                self.follow((self.state.clone(), vec![note]), now, writes);
-            }
-            Found::Lowered(share) => {
-                let decided = ramp::lowered(&self.state, share, now);
-                self.follow(decided, now, writes);
-            }
-        }
-    }
-
-    /// The first look shows more than the state. In an object two such weights stay: what somebody wrote
-    /// before a release that has not begun, as long as the ramp begins no lower; and the next weight of the
-    /// ramp, which a leader that was killed had written and not told of, and to which users may have moved.
-    /// Anything else is written back.
-    fn find_ahead(&mut self, share: Share, now: Time, writes: &mut Vec<Write>) {
-        if matches!(self.spec.router, Router::EnvoyRoutes(_)) {
-            return;
-        }
-        let steps = &self.spec.settings.ramp;
-        let next = match &self.state.promoted_by {
-            Some(_) => Some(steps.max()),
-            None => steps.after(self.state.weight),
-        };
-        match self.state.phase {
-            Phase::Pending if share <= steps.first() => self.route.adopt(share),
-            Phase::Progressing if next == Some(share) => {
-                self.route.adopt(share);
-                let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
-                self.follow(decided, now, writes);
-            }
-            Phase::Pending
-            | Phase::Progressing
-            | Phase::Paused
-            | Phase::Promoting
-            | Phase::Succeeded
-            | Phase::Failed => {}
-        }
-    }
-
-    /// A file is read, an object was sent to us when it changed.
-    fn look(&mut self, now: Time) -> Found {
-        match (&self.spec.router, &self.seen) {
-            (Router::EnvoyRoutes(_), _) if !self.route.look_is_due(now) => Found::AsWritten,
-            (Router::EnvoyRoutes(_), _) => {
-                self.route.saw(router::read(&self.spec.router).map(Standing::only))
-            }
-            (Router::VirtualService(_), None) => Found::AsWritten,
-            (Router::VirtualService(_), Some(seen)) if !self.route.is_news(seen.version()) => {
-                Found::AsWritten
-            }
-            (Router::VirtualService(service), Some(seen)) => {
-                let object = seen.virtual_service.as_ref().map_err(Clone::clone);
-                self.route.saw(object.and_then(|object| Ok(virtual_service::standing(object, service)?)))
-            }
-        }
-    }
-
     /// The cluster shows something new.
     pub(super) fn see(&mut self, seen: Seen) {
         self.seen = Some(seen);
@@ -299,35 +166,6 @@ impl Rollout {
             carried: self.observations.carried(),
             deployments: self.seen.as_ref().and_then(|seen| seen.deployments.clone()),
             analysis_interval: self.spec.settings.analysis_interval,
-        }
-    }
-
-    /// A weight arrived at the router, or did not.
-    pub(super) fn routed(
-        &mut self,
-        share: Share,
-        result: Result<Written, RouterError>,
-        now: Time,
-        writes: &mut Vec<Write>,
-    ) {
-        let told = self.route.written(share, &result, now);
-        match result {
-            Ok(Written::Braked(found)) => {
-                let decided = ramp::lowered(&self.state, found, now);
-                self.follow(decided, now, writes);
-            }
-            Ok(Written::Stands(_)) => {
-                tracing::info!(canary = %self.spec.id, weight = %share, "weight written");
-                if self.asked == Some(share) && share == self.route.wanted() && share > self.state.weight {
-                    self.asked = None;
-                    let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
-                    self.follow(decided, now, writes);
-                }
-            }
-            Err(_) if told => {}
-            Err(error) => {
-                tracing::error!(canary = %self.spec.id, weight = %share, %error, "weight not written; it is tried again");
-            }
         }
     }
 
@@ -431,25 +269,6 @@ impl Rollout {
         if confirm && self.may_succeed() {
             let confirmed = ramp::promotion_confirmed(&self.spec.settings, &self.state, now);
             self.follow(confirmed, now, writes);
-        }
-    }
-
-    /// Another weight was decided; it is timed until the proxies follow.
-    pub(super) fn move_to(&mut self, share: Share, now: Time) {
-        if self.moving.is_none_or(|moving| moving.share != share) && share != self.state.weight {
-            self.moving = Some(Moving { share, since: now, up: share > self.state.weight });
-        }
-    }
-
-    /// All filters follow the plan: a weight that stands in router and plan is in effect.
-    pub(super) fn arrived(&mut self, metrics: &Metrics, now: Time) {
-        let Some(moving) = self.moving else { return };
-        if moving.share == self.state.weight && self.route.confirmed == Some(moving.share) {
-            let canary = self.spec.id.to_string();
-            let labels = [canary.as_str(), if moving.up { "up" } else { "down" }];
-            let took = now.since(moving.since).as_secs_f64();
-            metrics.promotion_seconds.with_label_values(&labels).observe(took);
-            self.moving = None;
         }
     }
 
