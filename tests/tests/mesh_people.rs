@@ -38,7 +38,7 @@ fn set_canary_weight(routes: &mut [Value], weight: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_persons_changes_in_mid_rollout() {
     let options = MeshOptions { canary: a_quarter_for_long(), ..MeshOptions::default() };
-    let mesh = Mesh::start(options).await.unwrap();
+    let mut mesh = Mesh::start(options).await.unwrap();
     let load = LoadOptions { rate: 100.0, time: Duration::from_secs(300), ..mesh.load() };
     let load = Load::start(load).unwrap();
     mesh.until_status("traffic on the canary", 60, |status| status.totals.canary.requests > 50)
@@ -58,6 +58,9 @@ async fn a_persons_changes_in_mid_rollout() {
         .await
         .unwrap();
 
+    a_removed_managed_route_is_misrouting_and_a_hold(&mut mesh, &managed).await;
+
+    let cluster = mesh.plane.cluster();
     edit(&mesh, |routes| set_canary_weight(routes, 60)).await;
     cluster
         .until("the raise to be written back", patience, VIRTUAL_SERVICE, |now| {
@@ -86,6 +89,46 @@ async fn a_persons_changes_in_mid_rollout() {
         told.await.unwrap();
     }
     drop(load);
+}
+
+/// Somebody whom the filter gives the stable version.
+async fn stable_user(mesh: &Mesh) -> String {
+    for n in 0..200 {
+        let user = format!("sticky-{n}");
+        if version(mesh, ("x-user-id", &user)).await == "v1" {
+            return user;
+        }
+    }
+    panic!("nobody of 200 users is on stable at 75 %");
+}
+
+/// The analyzer stands still meanwhile, because it would write the route again before anybody is misrouted.
+async fn a_removed_managed_route_is_misrouting_and_a_hold(mesh: &mut Mesh, managed: &[String]) {
+    let patience = Duration::from_secs(30);
+    let user = stable_user(mesh).await;
+    mesh.replicas[0].stop().unwrap();
+    let stable_route = |name: &Value| name.as_str().is_some_and(|name| name.starts_with("serin-stable-"));
+    edit(mesh, |routes| routes.retain(|route| !stable_route(&route["name"]))).await;
+    let gone = |routing: &serin_tests::mesh::Routing| routing.for_header("false").is_none();
+    mesh.gateway.until_routing("the removed route to be gone from Envoy", patience, gone).await.unwrap();
+    let mut elsewhere = 0;
+    for _ in 0..200 {
+        elsewhere += u32::from(version(mesh, ("x-user-id", &user)).await == "v2");
+    }
+    assert!(elsewhere > 20, "{elsewhere} of 200 requests of a stable user went to the canary at 25 %");
+    mesh.replicas[0].cont().unwrap();
+    mesh.until_status("a hold for misrouting", 30, |status| {
+        let verdict = status.verdict.as_ref();
+        verdict.is_some_and(|verdict| verdict.outcome == "hold" && verdict.rule == "routing")
+    })
+    .await
+    .unwrap();
+    let back = |now: &Value| managed_routes(now) == managed;
+    mesh.plane
+        .cluster()
+        .until("the managed route to be back", patience, VIRTUAL_SERVICE, back)
+        .await
+        .unwrap();
 }
 
 /// Which version answers a request with this header.

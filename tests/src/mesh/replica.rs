@@ -135,6 +135,22 @@ impl Replica {
         self.process.as_mut().is_some_and(Process::is_running)
     }
 
+    /// SIGSTOP: it freezes, with its sockets open.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn stop(&mut self) -> Result<()> {
+        self.process.as_mut().context("the replica does not run")?.stop()
+    }
+
+    /// SIGCONT: it goes on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn cont(&mut self) -> Result<()> {
+        self.process.as_mut().context("the replica does not run")?.cont()
+    }
+
     /// SIGKILL.
     ///
     /// # Errors
