@@ -8,7 +8,7 @@ mod weights;
 use super::*;
 use serde_json::json;
 
-const SHOP: &str = include_str!("../fixtures/shop.yaml");
+const SHOP: &str = include_str!("../../fixtures/shop.yaml");
 
 fn shop() -> Value {
     serde_saphyr::from_str(SHOP).expect("the fixture is YAML")

@@ -98,8 +98,9 @@ pub(super) fn full_host(namespace: &str, host: &str) -> String {
 
 /// What the route at `index` is to us.
 pub(super) fn split<'a>(index: usize, route: &'a Value, subsets: &Subsets, namespace: &str) -> Split<'a> {
-    let mut pairs = destinations(route).filter(|entry| entry.subset() == subsets.stable).flat_map(|stable| {
-        destinations(route)
+    let named = || destinations(route).filter(|entry| !entry.host().is_empty());
+    let mut pairs = named().filter(|entry| entry.subset() == subsets.stable).flat_map(|stable| {
+        named()
             .filter(move |entry| entry.subset() == subsets.canary && entry.index != stable.index)
             .filter(move |canary| same_host(namespace, stable.host(), canary.host()))
             .map(move |canary| PerArm { stable, canary })

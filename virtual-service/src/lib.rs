@@ -7,20 +7,20 @@
 //! rest. tcp and tls routes, redirects, delegates and routes to other services are left alone.
 
 mod check;
+mod clusters;
 mod header_routes;
 mod matching;
 mod observe;
 mod patch;
 mod place;
 mod routes;
-mod standing;
 mod weights;
 
 pub use check::{Examined, Finding, Severity, check};
+pub use clusters::served_by;
 pub use header_routes::HeaderRoutes;
 pub use observe::{Drift, Observed, ObservedRoute, observe};
 pub use patch::{Operation, Patch};
-pub use standing::{change, served_by, standing};
 
 use routes::{Weighted, http, text};
 use serde_json::Value;
@@ -67,6 +67,19 @@ pub enum Problem {
         /// The canary subset.
         canary: String,
     },
+    /// The numbers would be larger than Istio holds.
+    #[error(
+        "VirtualService {name}: {share} beside the other destinations needs weights that sum up to more than \
+         2147483647 in spec.http[{route}]: write smaller weights there, as 80, 20 and 0"
+    )]
+    TooLarge {
+        /// The VirtualService.
+        name: String,
+        /// The route's place.
+        route: usize,
+        /// What was to be written.
+        share: Share,
+    },
     /// The object did not come from the API server, and a patch of it would be blind.
     #[error(
         "VirtualService {name}: there is no metadata.resourceVersion: patch only what the API server gave"
@@ -93,7 +106,8 @@ fn name(object: &Value) -> String {
 ///
 /// # Errors
 /// When no route splits traffic between both subsets (unless only something is to be removed), when a
-/// share above 0 has nothing left to share, or when the object has no resourceVersion.
+/// share above 0 has nothing left to share or would need larger numbers than Istio holds, or when the object
+/// has no resourceVersion.
 pub fn patch(object: &Value, subsets: &Subsets, change: Change) -> Result<Option<Patch>, Problem> {
     let weighted = routes::weighted(http(object), subsets, routes::namespace(object));
     if weighted.is_empty() && change.header_routes != HeaderRoutes::Removed {
@@ -159,7 +173,13 @@ fn check_room(
     weighted: &[Weighted<'_>],
     share: Share,
 ) -> Result<(), Problem> {
-    if share == Share::NONE || weighted.is_empty() || !weighted.iter().all(weights::nothing_left) {
+    if share == Share::NONE || weighted.is_empty() {
+        return Ok(());
+    }
+    if let Some(route) = weighted.iter().find(|route| weights::too_large(route, share)) {
+        return Err(Problem::TooLarge { name: name(object), route: route.index, share });
+    }
+    if !weighted.iter().all(weights::nothing_left) {
         return Ok(());
     }
     let PerArm { stable, canary } = subsets.clone();

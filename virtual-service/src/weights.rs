@@ -56,13 +56,23 @@ fn target(weighted: &Weighted<'_>, share: Share) -> Option<Target> {
         let sum = if points.is_multiple_of(100) { 100 } else { whole };
         return Some(Target { arms: parts(sum, points), scale: 1 });
     }
-    // What is left beside the others, made finer where the share needs it. A sum that Istio could not
-    // hold is not made finer: the canary then gets a little less than its share, never more.
-    let both = both.min(LARGEST_SUM);
-    let finer = whole / greatest_common_divisor(both * points, whole);
-    let fits = both.saturating_add(others).saturating_mul(finer) <= LARGEST_SUM;
-    let scale = if fits { finer } else { 1 };
-    Some(Target { arms: parts(both * scale, points), scale })
+    let finer = finer(weighted, share)?;
+    Some(Target { arms: parts(both.min(LARGEST_SUM) * finer, points), scale: finer })
+}
+
+/// What is left beside other destinations is made finer where the share needs it, so that the share is exact:
+/// by how much. Nothing where Istio could not hold the sum.
+fn finer(weighted: &Weighted<'_>, share: Share) -> Option<u64> {
+    let (both, whole) = (both(weighted).min(LARGEST_SUM), u64::from(WHOLE));
+    let finer = whole / greatest_common_divisor(both * u64::from(share.basis_points()), whole);
+    let sum = both.saturating_add(others(weighted)).saturating_mul(finer);
+    (finer == 1 || sum <= LARGEST_SUM).then_some(finer)
+}
+
+/// Whether further destinations' weights are so large that Istio could not hold this share's numbers.
+pub(super) fn too_large(weighted: &Weighted<'_>, share: Share) -> bool {
+    let written = others(weighted) > 0 && !nothing_left(weighted) && !stands(weighted, share);
+    written && finer(weighted, share).is_none()
 }
 
 /// Whether the route asks for exactly this share already, in whatever numbers.
@@ -83,9 +93,10 @@ fn greatest_common_divisor(one: u64, other: u64) -> u64 {
 
 fn set(patch: &mut Patch, route: usize, entry: Entry<'_>, weight: u64) {
     let path = format!("/spec/http/{route}/route/{}", entry.index);
-    patch.test(format!("{path}/destination/host"), entry.host());
-    if !entry.subset().is_empty() {
-        patch.test(format!("{path}/destination/subset"), entry.subset());
+    for (field, value) in [("host", entry.host()), ("subset", entry.subset())] {
+        if !value.is_empty() {
+            patch.test(format!("{path}/destination/{field}"), value);
+        }
     }
     match entry.value.get("weight") {
         Some(_) => patch.replace(format!("{path}/weight"), weight),
