@@ -106,7 +106,7 @@ spec:
         let configuration = Configuration::load(&folder.path().join("serin.yaml")).expect("good");
         let store = Redb::open(&configuration.server.redb).expect("opens");
         let metrics = Arc::new(Metrics::new().expect("metrics"));
-        let engine = Engine::start(configuration, store, metrics, None).expect("starts");
+        let engine = Engine::start(configuration, Arc::new(store), metrics, None).expect("starts");
         tokio::spawn(report_for_ever(engine.clone()));
         Self { engine, _folder: folder }
     }

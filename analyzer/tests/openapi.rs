@@ -33,7 +33,7 @@ async fn routed() -> BTreeSet<String> {
     let server = configuration.server.clone();
     let store = Redb::open(&server.redb).expect("opens");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
-    let engine = Engine::start(configuration, store, Arc::clone(&metrics), None).expect("starts");
+    let engine = Engine::start(configuration, Arc::new(store), Arc::clone(&metrics), None).expect("starts");
     let module = Arc::new(Module::load(None).expect("loads"));
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
     let router = serin::api::router(Shared { engine: engine.clone(), metrics, module, tokens });

@@ -1,6 +1,6 @@
 //! The embedded store: what was committed comes back, what was not does not.
 
-use serin::store::{JournalEntry, Mark, Redb, RolloutReport, Snapshot, StoreError, Write};
+use serin::store::{JournalEntry, Mark, Redb, RolloutReport, Snapshot, Store, StoreError, Write};
 use serin_contract::report::Instance;
 use serin_contract::{CanaryReport, PerArm};
 use serin_judge::observations::Observations;

@@ -85,7 +85,7 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
         Stop::new().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
     let hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
-    let engine = Engine::start(configuration, store, Arc::clone(&metrics), None)
+    let engine = Engine::start(configuration, Arc::new(store), Arc::clone(&metrics), None)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
     let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));

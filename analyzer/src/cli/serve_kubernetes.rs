@@ -214,9 +214,13 @@ impl Leading {
         let replica = self.replica.clone();
         tracing::info!(replica = %replica.name, "leads");
         let stores = Stores::start(&self.client, &self.replica, &self.routes, &self.denials);
-        let engine =
-            Engine::start(self.configuration, store, Arc::clone(&self.metrics), Some(self.routes.clone()))
-                .map_err(|error| Failure::Failed(error.to_string()))?;
+        let engine = Engine::start(
+            self.configuration,
+            Arc::new(store),
+            Arc::clone(&self.metrics),
+            Some(self.routes.clone()),
+        )
+        .map_err(|error| Failure::Failed(error.to_string()))?;
         let mut controller =
             Controller::new(self.client, engine.clone(), stores, self.routes, self.denials, self.replica);
         // Filters get a plan only once every Canary is in it: a plan without one would let its users go.

@@ -114,7 +114,7 @@ impl Core {
             (Some(takeover), Some(stored))
                 if takeover.ours && is_as_fresh(&takeover.state, &stored.snapshot.state) =>
             {
-                return open(&self.store, canary, now, writes);
+                return open(&*self.store, canary, now, writes);
             }
             (Some(takeover), _) => Rollout::take_over(canary.clone(), takeover, offset, now, writes),
             (None, _) => Rollout::new(canary.clone(), offset, now),

@@ -18,7 +18,7 @@ use crate::gates::webhook;
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
 use crate::router::{self, RouterError, Written};
-use crate::store::{Redb, StoreError, Write};
+use crate::store::{Store, StoreError, Write};
 use serin_contract::Share;
 use serin_judge::anomaly::{self, Anomaly, Service};
 use serin_judge::time::Time;
@@ -39,7 +39,7 @@ pub(super) struct Core {
     pub(super) experiments: experiments::Desk,
     pub(super) plan: Published,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) store: Redb,
+    pub(super) store: Arc<dyn Store>,
     /// The way to the cluster's objects; none outside a cluster.
     cluster: Option<Routes>,
     queue: mpsc::Sender<Message>,
@@ -52,7 +52,7 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn load(
         configuration: Configuration,
-        store: Redb,
+        store: Arc<dyn Store>,
         metrics: Arc<Metrics>,
         cluster: Option<Routes>,
         queue: mpsc::Sender<Message>,
@@ -62,7 +62,7 @@ impl Core {
         let mut rollouts = BTreeMap::new();
         let mut writes = Vec::new();
         for canary in &configuration.canaries {
-            rollouts.insert(canary.id.to_string(), open(&store, canary, now, &mut writes)?);
+            rollouts.insert(canary.id.to_string(), open(&*store, canary, now, &mut writes)?);
         }
         let records = store.experiments(now)?;
         let (experiments, declared) = experiments::Desk::load(records, &configuration.experiments, now)
@@ -324,7 +324,7 @@ impl Core {
 /// A canary as the store has it, or a new one. Its snapshot must be in the store before its first report
 /// is acknowledged: a journal without the snapshot that it continues cannot be read again.
 pub(super) fn open(
-    store: &Redb,
+    store: &dyn Store,
     canary: &Canary,
     now: Time,
     writes: &mut Vec<Write>,

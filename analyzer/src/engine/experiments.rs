@@ -14,6 +14,7 @@ use serin_contract::ExperimentReport;
 use serin_judge::experiment::Results;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
 /// An experiment as the API shows it.
@@ -74,7 +75,7 @@ impl Core {
         if asked.is_empty() {
             return;
         }
-        let mut draft = self.experiments.draft(&self.store, now);
+        let mut draft = self.experiments.draft(&*self.store, now);
         let answers: Vec<Reply> = asked.into_iter().map(|Ask(ask)| ask(&mut draft, now)).collect();
         let (books, writes) = draft.finish();
         let committed = if writes.is_empty() { Ok(()) } else { self.commit(&writes) };
@@ -102,7 +103,7 @@ impl Core {
         writes: &mut Vec<Write>,
         now: Time,
     ) -> Result<BTreeMap<String, Book>, StoreError> {
-        let mut draft = self.experiments.draft(&self.store, now);
+        let mut draft = self.experiments.draft(&*self.store, now);
         for report in reports {
             draft.report(report)?;
         }
@@ -243,9 +244,9 @@ impl Engine {
             self.draft(move |draft, _| draft.book(&id).map(|book| book.experiment.arms.clone())).await?
         };
         let mut gatherer = Gatherer::new(steps, arms.len())?;
-        let store = self.store.clone();
+        let store = Arc::clone(&self.store);
         let gathered = tokio::task::spawn_blocking(move || {
-            store.walk(&id, |walk| gatherer.add(&walk))?;
+            store.walk(&id, &mut |walk| gatherer.add(&walk))?;
             Ok(gatherer.finish(&id, &arms))
         });
         gathered.await.unwrap_or_else(|error| Err(Refused::Unavailable(error.to_string())))

@@ -32,7 +32,7 @@ pub use view::{CanaryView, RouterView};
 use crate::config::{Canary, Configuration};
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
-use crate::store::{Redb, StoreError};
+use crate::store::{Store, StoreError};
 use serin_contract::{Report, Share};
 use serin_judge::time::Time;
 use std::sync::Arc;
@@ -110,7 +110,7 @@ pub struct Unavailable(pub String);
 pub struct Engine {
     queue: mpsc::Sender<Message>,
     /// For what is read beside the task and may take a while.
-    store: Redb,
+    store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
 }
 
@@ -121,14 +121,14 @@ impl Engine {
     /// When the store cannot be read.
     pub fn start(
         configuration: Configuration,
-        store: Redb,
+        store: Arc<dyn Store>,
         metrics: Arc<Metrics>,
         cluster: Option<Routes>,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE);
         let core = core::Core::load(
             configuration,
-            store.clone(),
+            Arc::clone(&store),
             Arc::clone(&metrics),
             cluster,
             queue.clone(),

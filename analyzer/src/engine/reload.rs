@@ -22,7 +22,7 @@ impl Core {
                 Some(rollout) => check_changed(rollout, canary, now)?,
                 None => {
                     let opened =
-                        open(&self.store, canary, now, &mut writes).map_err(|error| error.to_string())?;
+                        open(&*self.store, canary, now, &mut writes).map_err(|error| error.to_string())?;
                     added.insert(id, opened);
                 }
             }

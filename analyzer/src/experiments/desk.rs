@@ -12,7 +12,7 @@ pub use count::Counted;
 use super::book::{Book, Record, Source, Status};
 use super::spec::Experiment;
 use super::unit::Unit;
-use crate::store::{KeptAnswer, Redb, StoreError, Units, Write};
+use crate::store::{KeptAnswer, Store, StoreError, Write};
 use serin_contract::plan::ExperimentDocument;
 use serin_contract::plan::experiment::MAX_EXPERIMENTS;
 use serin_contract::{FieldError, UnitHash};
@@ -161,11 +161,10 @@ impl Desk {
     }
 
     /// A place to work something out.
-    pub fn draft<'a>(&'a self, store: &'a Redb, now: Time) -> Draft<'a> {
+    pub fn draft<'a>(&'a self, store: &'a dyn Store, now: Time) -> Draft<'a> {
         Draft {
             desk: self,
             store,
-            stored: None,
             now,
             books: BTreeMap::new(),
             units: HashMap::new(),
@@ -186,9 +185,7 @@ impl Desk {
 /// Work in progress.
 pub struct Draft<'a> {
     desk: &'a Desk,
-    store: &'a Redb,
-    /// The units as they were when the first was looked up.
-    stored: Option<Units>,
+    store: &'a dyn Store,
     now: Time,
     books: BTreeMap<String, Book>,
     /// Units that were looked up, and whether they have changed.
@@ -241,13 +238,24 @@ impl Draft<'_> {
         if let Some((known, _)) = self.units.get(&key) {
             return Ok(known.clone());
         }
-        let stored = match &self.stored {
-            Some(stored) => stored,
-            None => self.stored.insert(self.store.units()?),
-        };
-        let found = stored.get(experiment, unit)?.unwrap_or_default();
-        self.units.insert(key, (found.clone(), false));
-        Ok(found)
+        self.look_up(experiment, &[unit])?;
+        Ok(self.units.get(&key).map(|(found, _)| found.clone()).unwrap_or_default())
+    }
+
+    /// Asks the store for all of these units at once, but for those that are known already.
+    fn look_up(&mut self, experiment: &str, units: &[UnitHash]) -> Result<(), StoreError> {
+        let known = |unit: &UnitHash| self.units.contains_key(&(experiment.to_owned(), *unit));
+        let mut unknown: Vec<UnitHash> = units.iter().copied().filter(|unit| !known(unit)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let found = self.store.units(experiment, &unknown)?;
+        for (unit, record) in unknown.into_iter().zip(found) {
+            self.units.insert((experiment.to_owned(), unit), (record, false));
+        }
+        Ok(())
     }
 
     fn put(&mut self, experiment: &str, unit: UnitHash, record: Unit) {

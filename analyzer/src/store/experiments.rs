@@ -2,10 +2,10 @@
 //! stay here and are looked up one by one.
 
 use super::redb::{decode, encode, fail};
-use super::{Action, KeptAnswer, Redb, StoreError, Write};
+use super::{Action, KeptAnswer, Redb, StoreError, Walk, Write};
 use crate::experiments::desk::KEY_LIFE;
 use crate::experiments::{Record, Unit};
-use redb::{ReadOnlyTable, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serin_contract::UnitHash;
 use serin_judge::time::Time;
 use std::time::Duration;
@@ -58,36 +58,8 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
     Ok(())
 }
 
-/// What one unit did, in order.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Walk {
-    /// The arm's place; none when nothing exposed the unit.
-    pub arm: Option<usize>,
-    /// When it did what.
-    pub actions: Vec<(Time, String)>,
-}
-
-/// Units, to be looked up one by one; what is committed later is not among them.
-pub struct Units(ReadOnlyTable<(&'static str, u64), &'static [u8]>);
-
-impl Units {
-    /// What is known of a unit.
-    ///
-    /// # Errors
-    /// When the database or the record cannot be read.
-    pub fn get(&self, experiment: &str, unit: UnitHash) -> Result<Option<Unit>, StoreError> {
-        let found = self.0.get((experiment, unit.0)).map_err(fail)?;
-        found.map(|bytes| decode("experiment_units", bytes.value())).transpose()
-    }
-}
-
 impl Redb {
-    /// All experiments. Idempotency keys that have run out are forgotten, and so are the units of
-    /// experiments that ended a month ago.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
+    pub(super) fn read_experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
         let transaction = self.database.begin_write().map_err(fail)?;
         let mut records = Vec::new();
         {
@@ -116,31 +88,24 @@ impl Redb {
         Ok(records)
     }
 
-    /// Units as they are at this moment.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn units(&self) -> Result<Units, StoreError> {
+    pub(super) fn read_units(&self, experiment: &str, units: &[UnitHash]) -> Result<Vec<Unit>, StoreError> {
         let reading = self.database.begin_read().map_err(fail)?;
-        Ok(Units(reading.open_table(UNITS).map_err(fail)?))
+        let table = reading.open_table(UNITS).map_err(fail)?;
+        let read = |unit: &UnitHash| match table.get((experiment, unit.0)).map_err(fail)? {
+            Some(bytes) => decode("experiment_units", bytes.value()),
+            None => Ok(Unit::default()),
+        };
+        units.iter().map(read).collect()
     }
 
-    /// What was answered to an idempotency key.
-    ///
-    /// # Errors
-    /// When the database or the record cannot be read.
-    pub fn key(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
+    pub(super) fn read_key(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
         let reading = self.database.begin_read().map_err(fail)?;
         let table = reading.open_table(KEYS).map_err(fail)?;
         let found = table.get(key).map_err(fail)?;
         found.map(|bytes| decode("experiment_keys", bytes.value())).transpose()
     }
 
-    /// Shows what each unit of an experiment did, unit by unit: only one is in memory at a time.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn walk(&self, experiment: &str, mut show: impl FnMut(Walk)) -> Result<(), StoreError> {
+    pub(super) fn read_walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError> {
         let reading = self.database.begin_read().map_err(fail)?;
         let actions = reading.open_table(ACTIONS).map_err(fail)?;
         let units = reading.open_table(UNITS).map_err(fail)?;

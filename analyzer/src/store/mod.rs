@@ -5,9 +5,94 @@ mod experiments;
 mod record;
 mod redb;
 
-pub use experiments::{Units, Walk};
-pub use record::{Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, StoredCanary, Write};
+pub use record::{
+    Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, StoredCanary, Walk, Write,
+};
 pub use redb::Redb;
+
+use crate::experiments::{Record, Unit};
+use serin_contract::UnitHash;
+use serin_contract::report::Instance;
+use serin_judge::time::Time;
+use std::collections::BTreeMap;
+
+/// What the engine needs of a store. Calls wait for their answer, so whoever has other things to do calls
+/// from a place that may block. Every one fails when the store does not answer or a record of it is not what
+/// this version writes; a commit that fails has written nothing.
+pub trait Store: Send + Sync {
+    /// Writes everything, or nothing; it survives a restart of the store when this returns.
+    ///
+    /// # Errors
+    /// When the store refuses; then nothing was written.
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError>;
+
+    /// All senders' high-water marks; those that are a day old are forgotten.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn marks(&self, now: Time) -> Result<BTreeMap<Instance, Mark>, StoreError>;
+
+    /// What is known of a canary; nothing when it is new.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn canary(&self, canary: &str) -> Result<Option<StoredCanary>, StoreError>;
+
+    /// A canary's last samples since a moment, at most so many, oldest first.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn last_samples(
+        &self,
+        canary: &str,
+        since: Time,
+        most: usize,
+    ) -> Result<Vec<serde_json::Value>, StoreError>;
+
+    /// A canary's samples between two moments, oldest first, and how many there are. Of more than `most`
+    /// every second, third or nth is read, and the last.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn samples_between(
+        &self,
+        canary: &str,
+        from: Time,
+        to: Time,
+        most: usize,
+    ) -> Result<(Vec<serde_json::Value>, usize), StoreError>;
+
+    /// The report of the last rollout that ended.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError>;
+
+    /// All experiments. Idempotency keys that have run out are forgotten, and so are the units of
+    /// experiments that ended a month ago.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError>;
+
+    /// What is known of units of an experiment, in the order that was asked; nothing of those that are new.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn units(&self, experiment: &str, units: &[UnitHash]) -> Result<Vec<Unit>, StoreError>;
+
+    /// What was answered to an idempotency key.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn key(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError>;
+
+    /// Shows what each unit of an experiment did, unit by unit: only one is in memory at a time.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError>;
+}
 
 /// Why the store did not answer. Nothing of the commit that failed is in it.
 #[derive(Debug, thiserror::Error)]

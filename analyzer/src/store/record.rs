@@ -84,6 +84,15 @@ pub struct Action {
     pub properties: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// What one unit did, in order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Walk {
+    /// The arm's place; none when nothing exposed the unit.
+    pub arm: Option<usize>,
+    /// When it did what.
+    pub actions: Vec<(Time, String)>,
+}
+
 /// What was answered to a call with an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptAnswer {

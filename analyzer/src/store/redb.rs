@@ -1,13 +1,17 @@
 //! The embedded store: one redb file beside the program.
 
 use super::experiments;
-use super::{JournalEntry, Mark, RolloutReport, Snapshot, StoreError, StoredCanary, Write};
+use super::{
+    JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, Store, StoreError, StoredCanary, Walk, Write,
+};
+use crate::experiments::{Record, Unit};
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
     WriteTransaction,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serin_contract::UnitHash;
 use serin_contract::report::Instance;
 use serin_judge::ramp::Transition;
 use serin_judge::time::Time;
@@ -77,12 +81,10 @@ impl Redb {
         }
         transaction.commit().map_err(fail)
     }
+}
 
-    /// Writes everything, or nothing; on disk when it returns.
-    ///
-    /// # Errors
-    /// When the database refuses; then nothing was written.
-    pub fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+impl Store for Redb {
+    fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         let transaction = self.database.begin_write().map_err(fail)?;
         for write in writes {
             apply(&transaction, write)?;
@@ -90,11 +92,7 @@ impl Redb {
         transaction.commit().map_err(fail)
     }
 
-    /// All senders' high-water marks; those that are a day old are forgotten.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn marks(&self, now: Time) -> Result<BTreeMap<Instance, Mark>, StoreError> {
+    fn marks(&self, now: Time) -> Result<BTreeMap<Instance, Mark>, StoreError> {
         let transaction = self.database.begin_write().map_err(fail)?;
         let mut marks = BTreeMap::new();
         {
@@ -111,11 +109,7 @@ impl Redb {
         Ok(marks)
     }
 
-    /// What is known of a canary; nothing when it is new.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn canary(&self, canary: &str) -> Result<Option<StoredCanary>, StoreError> {
+    fn canary(&self, canary: &str) -> Result<Option<StoredCanary>, StoreError> {
         let reading = self.database.begin_read().map_err(fail)?;
         let snapshots = reading.open_table(SNAPSHOTS).map_err(fail)?;
         let Some(bytes) = snapshots.get(canary).map_err(fail)? else { return Ok(None) };
@@ -128,21 +122,7 @@ impl Redb {
         Ok(Some(StoredCanary { snapshot, units, journal, history }))
     }
 
-    /// A canary's samples since a moment, oldest first.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn samples(&self, canary: &str, since: Time) -> Result<Vec<serde_json::Value>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
-        let rows = rows(&reading, SAMPLES, "samples", canary, since.0)?;
-        Ok(rows.into_iter().map(|(_, sample)| sample).collect())
-    }
-
-    /// A canary's last samples since a moment, at most so many, oldest first.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn last_samples(
+    fn last_samples(
         &self,
         canary: &str,
         since: Time,
@@ -159,12 +139,7 @@ impl Redb {
         Ok(samples)
     }
 
-    /// A canary's samples between two moments, oldest first, and how many there are. Of more than `most`
-    /// every second, third or nth is read, and the last.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn samples_between(
+    fn samples_between(
         &self,
         canary: &str,
         from: Time,
@@ -186,11 +161,7 @@ impl Redb {
         Ok((samples, count))
     }
 
-    /// The report of the last rollout that ended.
-    ///
-    /// # Errors
-    /// When the database or a record cannot be read.
-    pub fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError> {
+    fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError> {
         let reading = self.database.begin_read().map_err(fail)?;
         let table = reading.open_table(REPORTS).map_err(fail)?;
         let mut range = table.range((canary, 0)..=(canary, u64::MAX)).map_err(fail)?;
@@ -198,6 +169,22 @@ impl Redb {
             Some(row) => Ok(Some(decode("reports", row.map_err(fail)?.1.value())?)),
             None => Ok(None),
         }
+    }
+
+    fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
+        self.read_experiments(now)
+    }
+
+    fn units(&self, experiment: &str, units: &[UnitHash]) -> Result<Vec<Unit>, StoreError> {
+        self.read_units(experiment, units)
+    }
+
+    fn key(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
+        self.read_key(key)
+    }
+
+    fn walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError> {
+        self.read_walk(experiment, show)
     }
 }
 

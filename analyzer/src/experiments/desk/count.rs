@@ -8,6 +8,7 @@ use crate::store::{Action, KeptAnswer, StoreError, Write};
 use serde::Serialize;
 use serin_contract::{ExperimentReport, FieldError, UnitHash};
 use serin_judge::time::Time;
+use std::collections::BTreeMap;
 
 /// What a batch of events came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -32,6 +33,7 @@ impl Draft<'_> {
         {
             return Ok(answer);
         }
+        let mut units: BTreeMap<&str, Vec<UnitHash>> = BTreeMap::new();
         for (place, event) in events.iter().enumerate() {
             self.check(event).map_err(|error| match error {
                 Refused::Field(error) => Refused::Field(error.under(&format!("events[{place}]"))),
@@ -41,10 +43,13 @@ impl Draft<'_> {
                 }
                 other @ (Refused::Conflict(_) | Refused::Unavailable(_)) => other,
             })?;
-            // Whatever the store has to say of a unit is asked for before anything counts.
             if let Some((_, unit)) = self.book(&event.experiment)?.experiment.assign(&event.user) {
-                self.unit(&event.experiment, unit)?;
+                units.entry(&event.experiment).or_default().push(unit);
             }
+        }
+        // Whatever the store has to say of units is asked for before anything counts.
+        for (experiment, units) in units {
+            self.look_up(experiment, &units)?;
         }
         let mut counted = Counted { accepted: events.len() as u64, unexposed: 0, repeated: false };
         for event in events {
@@ -162,6 +167,10 @@ impl Draft<'_> {
         if self.book(&report.id).is_err() {
             return Ok(());
         }
+        let arms = report.arms.values();
+        let reached = arms.clone().flat_map(|arm| arm.goals.values().flatten().map(|(unit, ..)| *unit));
+        let units: Vec<UnitHash> = arms.flat_map(|arm| &arm.seen).copied().chain(reached).collect();
+        self.look_up(&report.id, &units)?;
         for (name, arm) in &report.arms {
             let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;
             let Some(place) = book.experiment.arms.iter().position(|known| known == name) else {
