@@ -11,6 +11,7 @@ mod listener;
 mod live;
 mod ofrep;
 mod origin;
+mod page;
 mod problem;
 pub mod schema;
 mod service;
@@ -90,6 +91,7 @@ pub fn router(shared: Shared) -> Router {
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(Extension(document::Text::of(&document)))
+        .layer(from_fn(page::guard))
         .layer(from_fn(limits::time))
         .with_state(shared)
 }
@@ -99,10 +101,13 @@ pub fn follower(metrics: Arc<Metrics>, module: Arc<Module>) -> Router {
     let (router, _) = OpenApiRouter::<Own>::new()
         .routes(routes!(service::metrics))
         .routes(routes!(service::module))
+        .routes(routes!(page::index))
+        .routes(routes!(page::asset))
         .split_for_parts();
     router
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn(page::guard))
         .layer(from_fn(limits::time))
         .with_state(Own { metrics, module })
 }
@@ -202,5 +207,7 @@ fn open() -> OpenApiRouter<Shared> {
         .routes(routes!(service::ready))
         .routes(routes!(service::metrics))
         .routes(routes!(service::module))
+        .routes(routes!(page::index))
+        .routes(routes!(page::asset))
         .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
 }
