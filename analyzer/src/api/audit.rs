@@ -12,6 +12,7 @@ pub(super) struct Attempt {
     pub(super) canary: String,
     pub(super) deed: &'static str,
     pub(super) by: String,
+    pub(super) role: &'static str,
     pub(super) reason: String,
     pub(super) peer: Option<Peer>,
 }
@@ -27,8 +28,15 @@ impl Attempt {
         };
         let (canary, by, reason) = (self.canary.as_str(), self.by.as_str(), self.reason.as_str());
         let (peer, detail) = (address(self.peer), detail.as_str());
-        tracing::info!(target: TARGET, canary, deed = self.deed, by, reason, peer, outcome, detail, "action");
+        let role = self.role;
+        tracing::info!(target: TARGET, canary, deed = self.deed, by, role, reason, peer, outcome, detail, "action");
     }
+}
+
+/// Somebody has signed in.
+pub(super) fn signed_in(by: Option<&str>, role: &'static str, peer: Option<Peer>) {
+    let (peer, by) = (address(peer), by.unwrap_or(""));
+    tracing::info!(target: TARGET, deed = "sign in", by, role, peer, outcome = "done", "action");
 }
 
 /// An action that was not even understood or admitted.

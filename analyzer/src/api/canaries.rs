@@ -1,6 +1,7 @@
 //! `/v1/canaries` and `/v1/filters`: what people read and do.
 
 use super::Shared;
+use super::access::{Caller, Role};
 use super::audit::{self, Attempt};
 use super::listener::Peer;
 use super::problem::Problem;
@@ -135,6 +136,7 @@ pub(super) async fn act(
     State(shared): State<Shared>,
     Path((namespace, name, deed)): Path<(String, String, String)>,
     peer: Option<Extension<Peer>>,
+    Extension(caller): Extension<Caller>,
     body: Bytes,
 ) -> Result<Json<CanaryView>, Problem> {
     let peer = peer.map(|Extension(peer)| peer);
@@ -142,7 +144,10 @@ pub(super) async fn act(
     let (deed, by, reason) = understood(&deed, &body).inspect_err(|problem| {
         audit::refused(&format!("/v1/canaries/{id}/{deed}"), peer, problem.detail());
     })?;
-    let attempt = Attempt { canary: id.clone(), deed: deed.name(), by, reason, peer };
+    // Who has signed in is who they said then.
+    let by = caller.name().map_or(by, str::to_owned);
+    let attempt =
+        Attempt { canary: id.clone(), deed: deed.name(), by, role: Role::Operator.name(), reason, peer };
     // On a task of its own, because a caller who hangs up must not keep the deed from the audit.
     let done = tokio::spawn(async move {
         let done = shared.engine.act(&attempt.canary, deed, &attempt.by, &attempt.reason).await;

@@ -25,6 +25,8 @@ use utoipa::{Modify, OpenApi};
         (name = "actions", description = "What people do by hand; role operator"),
         (name = "experiments", description = "A/B tests: designing them (operator), reading them (viewer), \
             assigning users and sending events (report or operator)"),
+        (name = "sessions", description = "Signing in and out; open to all"),
+        (name = "dashboard", description = "The page and its files; open to all"),
         (name = "filters", description = "For the filters in the proxies; role report"),
         (name = "service", description = "Probes, metrics and the filter's module; open to all")
     )

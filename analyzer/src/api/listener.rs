@@ -6,14 +6,13 @@ use crate::tls::Certificate;
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// After a failure to accept, most likely for lack of file descriptors, it rests for so long.
 const REST: Duration = Duration::from_millis(100);
@@ -22,6 +21,21 @@ const REST: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) SocketAddr);
 
+/// A connection's place among all. Who takes the connection over, for a WebSocket, holds it for as long.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    _place: Arc<OwnedSemaphorePermit>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// Over once the program ends: whoever has taken the connection over should let go of it.
+    pub(crate) async fn ended(&self) {
+        // A sender that is gone has ended too.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
 /// Serves until `stop` is over; then lets requests that run come to their end, for a while.
 pub async fn serve(
     listener: TcpListener,
@@ -29,7 +43,7 @@ pub async fn serve(
     app: Router,
     stop: impl Future<Output = ()>,
 ) {
-    let graceful = GracefulShutdown::new();
+    let (ending, ended) = watch::channel(false);
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -40,11 +54,14 @@ pub async fn serve(
                 None => continue,
             },
         };
-        let app = app.clone().layer(Extension(Peer(peer)));
-        tokio::spawn(connection(stream, certificate.clone(), app, graceful.watcher(), place));
+        let place = Connection { _place: Arc::new(place), ended: ended.clone() };
+        let app = app.clone().layer(Extension(Peer(peer))).layer(Extension(place.clone()));
+        tokio::spawn(connection(stream, certificate.clone(), app, place));
     }
     drop(listener);
-    if tokio::time::timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+    ending.send_replace(true);
+    let all = places.acquire_many(CONNECTIONS as u32);
+    if tokio::time::timeout(FAREWELL, all).await.is_err() {
         tracing::warn!("connections were cut that did not end in time");
     }
 }
@@ -65,40 +82,43 @@ async fn take(
     }
 }
 
-async fn connection(
-    stream: TcpStream,
-    certificate: Option<Certificate>,
-    app: Router,
-    watcher: Watcher,
-    place: OwnedSemaphorePermit,
-) {
+async fn connection(stream: TcpStream, certificate: Option<Certificate>, app: Router, place: Connection) {
     // Answers are small and wanted at once; a kernel that refuses this is only slower.
     let _ = stream.set_nodelay(true);
     match certificate {
-        None => requests(stream, app, watcher).await,
+        None => requests(stream, app, &place).await,
         Some(certificate) => {
             match tokio::time::timeout(HANDSHAKE, certificate.acceptor().accept(stream)).await {
-                Ok(Ok(stream)) => requests(stream, app, watcher).await,
+                Ok(Ok(stream)) => requests(stream, app, &place).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
         }
     }
-    drop(place);
 }
 
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
-    watcher: Watcher,
+    place: &Connection,
 ) {
     let stream = TokioIo::new(Stall::new(stream, STALL));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(stream, TowerToHyperService::new(app));
-    if let Err(error) = watcher.watch(served).await {
+        .serve_connection(stream, TowerToHyperService::new(app))
+        .with_upgrades();
+    let mut served = std::pin::pin!(served);
+    let served = tokio::select! {
+        served = served.as_mut() => served,
+        () = place.ended() => {
+            // What runs comes to its end; nothing more is taken.
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = served {
         tracing::debug!(%error, "a connection ended early");
     }
 }

@@ -8,15 +8,21 @@ mod experiments;
 mod ingest;
 pub mod limits;
 mod listener;
+mod live;
 mod ofrep;
+mod origin;
+mod page;
 mod problem;
 pub mod schema;
 mod service;
+mod session;
 mod stall;
 
 pub use access::Tokens;
 pub use audit::TARGET as AUDIT;
 pub use listener::serve;
+pub use live::Live;
+pub use origin::Origin;
 pub(crate) use problem::Problem;
 
 use crate::engine::Engine;
@@ -25,7 +31,8 @@ use crate::module::Module;
 use axum::extract::FromRef;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
-use std::sync::{Arc, RwLock};
+use session::{Attempts, Sessions};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -41,6 +48,31 @@ pub struct Shared {
     pub module: Arc<Module>,
     /// Who may do what; replaced when the configuration is read again.
     pub tokens: Arc<RwLock<Tokens>>,
+    /// The way to the live view.
+    pub live: Live,
+    sessions: Arc<Sessions>,
+    attempts: Arc<Attempts>,
+    /// Whether clients come over TLS.
+    secure: bool,
+}
+
+impl Shared {
+    /// Starts what the API needs beside the engine; `secure` says whether clients come over TLS.
+    pub fn new(
+        engine: Engine,
+        metrics: Arc<Metrics>,
+        module: Arc<Module>,
+        tokens: Arc<RwLock<Tokens>>,
+        secure: bool,
+    ) -> Self {
+        let live = Live::start(engine.clone(), Arc::clone(&metrics));
+        let (sessions, attempts) = (Arc::default(), Arc::default());
+        Self { engine, metrics, module, tokens, live, sessions, attempts, secure }
+    }
+
+    fn tokens(&self) -> RwLockReadGuard<'_, Tokens> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The whole API. Routes come from the handlers' own descriptions, so that none is left out of the
@@ -48,6 +80,7 @@ pub struct Shared {
 pub fn router(shared: Shared) -> Router {
     let (router, document) = OpenApiRouter::with_openapi(document::Document::openapi())
         .merge(viewer(&shared))
+        .merge(sessions())
         .merge(operator(&shared))
         .merge(filters(&shared))
         .merge(designers(&shared))
@@ -58,6 +91,7 @@ pub fn router(shared: Shared) -> Router {
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(Extension(document::Text::of(&document)))
+        .layer(from_fn(page::guard))
         .layer(from_fn(limits::time))
         .with_state(shared)
 }
@@ -67,10 +101,13 @@ pub fn follower(metrics: Arc<Metrics>, module: Arc<Module>) -> Router {
     let (router, _) = OpenApiRouter::<Own>::new()
         .routes(routes!(service::metrics))
         .routes(routes!(service::module))
+        .routes(routes!(page::index))
+        .routes(routes!(page::asset))
         .split_for_parts();
     router
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
+        .layer(from_fn(page::guard))
         .layer(from_fn(limits::time))
         .with_state(Own { metrics, module })
 }
@@ -113,6 +150,7 @@ fn viewer(shared: &Shared) -> OpenApiRouter<Shared> {
         .routes(routes!(canaries::samples))
         .routes(routes!(canaries::report))
         .routes(routes!(canaries::filters))
+        .routes(routes!(live::socket::live))
         .routes(routes!(experiments::list))
         .routes(routes!(experiments::one))
         .routes(routes!(experiments::results))
@@ -120,6 +158,13 @@ fn viewer(shared: &Shared) -> OpenApiRouter<Shared> {
         .routes(routes!(experiments::report))
         .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
         .route_layer(from_fn_with_state(shared.clone(), access::viewer))
+}
+
+/// Whoever has signed in, or wants to.
+fn sessions() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(session::show, session::open, session::close))
+        .route_layer(from_fn_with_state(limits::ACTION_BYTES, limits::size))
 }
 
 fn operator(shared: &Shared) -> OpenApiRouter<Shared> {
@@ -162,5 +207,7 @@ fn open() -> OpenApiRouter<Shared> {
         .routes(routes!(service::ready))
         .routes(routes!(service::metrics))
         .routes(routes!(service::module))
+        .routes(routes!(page::index))
+        .routes(routes!(page::asset))
         .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
 }

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serin_contract::FieldError;
+use std::time::Duration;
 
 /// An error that a caller can act on.
 #[derive(Debug, Serialize)]
@@ -15,12 +16,15 @@ pub(crate) struct Problem {
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    /// In seconds: when to try again.
+    #[serde(skip)]
+    wait: Option<u64>,
 }
 
 impl Problem {
     pub(crate) fn new(code: StatusCode, detail: impl Into<String>) -> Self {
         let title = code.canonical_reason().unwrap_or("Error");
-        Self { code, title, status: code.as_u16(), detail: detail.into(), field: None }
+        Self { code, title, status: code.as_u16(), detail: detail.into(), field: None, wait: None }
     }
 
     /// A body that parses as no known thing.
@@ -37,6 +41,13 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, format!("there is no canary {id}: GET /v1/canaries lists them"))
     }
 
+    /// More than the limit lets through for now.
+    pub(super) fn too_many(wait: Duration) -> Self {
+        let seconds = wait.as_secs() + 1;
+        let detail = format!("too many failed sign-ins: try again in {seconds} s");
+        Self { wait: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
     pub(super) fn stopping() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "the analyzer is stopping: try again")
     }
@@ -50,6 +61,9 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, json);
         if self.code == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if let Some(seconds) = self.wait {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.code == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

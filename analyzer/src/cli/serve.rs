@@ -97,7 +97,8 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
         metrics: Arc::clone(&metrics),
     };
     let reloading = tokio::spawn(reload.on(hangup));
-    let app = api::router(Shared { engine: engine.clone(), metrics, module: Arc::new(module), tokens });
+    let app =
+        api::router(Shared::new(engine.clone(), metrics, Arc::new(module), tokens, server.tls.is_some()));
     tracing::info!(listen = %server.listen, store = %server.redb.display(), tls = server.tls.is_some(), "serving");
     api::serve(listener, certificate, app, stop.wait()).await;
     reloading.abort();

@@ -214,6 +214,7 @@ impl Leading {
         let replica = self.replica.clone();
         tracing::info!(replica = %replica.name, "leads");
         let stores = Stores::start(&self.client, &self.replica, &self.routes, &self.denials);
+        let secure = self.configuration.server.tls.is_some();
         let engine = Engine::start(
             self.configuration,
             Arc::new(store),
@@ -231,7 +232,7 @@ impl Leading {
         let mut working = None;
         if begun {
             let Self { metrics, module, tokens, .. } = self;
-            let shared = Shared { engine: engine.clone(), metrics, module, tokens };
+            let shared = Shared::new(engine.clone(), metrics, module, tokens, secure);
             self.face.lead(api::router(shared));
             working = Some(tokio::spawn(controller.run(resigned.clone())));
         }

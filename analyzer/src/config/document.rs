@@ -49,6 +49,8 @@ pub(super) struct ServerSpec {
     pub(super) viewer_token_env: Option<String>,
     pub(super) operator_token_env: Option<String>,
     pub(super) tls: Option<TlsSpec>,
+    #[serde(default)]
+    pub(super) origins: Vec<String>,
     pub(super) prometheus: Option<sources::ServerSpec>,
     #[serde(default)]
     pub(super) alerts: Vec<ReceiverSpec>,

@@ -4,6 +4,7 @@ use super::document::{ServerSpec, TlsSpec};
 use super::token::{Token, accepted};
 use super::{alerts, sources};
 use crate::alerts::Receiver;
+use crate::api::Origin;
 use crate::sources::Server as Prometheus;
 use crate::tls::{Pair, PairFiles};
 use serin_contract::FieldError;
@@ -27,6 +28,8 @@ pub struct Server {
     pub viewer_tokens: Vec<Token>,
     /// What people who act must show; they may read too.
     pub operator_tokens: Vec<Token>,
+    /// Pages of other hosts that may call for people who have signed in.
+    pub origins: Vec<Origin>,
     /// The Prometheus of canaries that name none of their own.
     pub prometheus: Option<Prometheus>,
     /// Who is told of alerts.
@@ -43,6 +46,7 @@ impl Server {
             report_tokens: accepted("report", base, raw.report_token_file, raw.report_token_env)?,
             viewer_tokens: accepted("viewer", base, raw.viewer_token_file, raw.viewer_token_env)?,
             operator_tokens: accepted("operator", base, raw.operator_token_file, raw.operator_token_env)?,
+            origins: compile_origins(&raw.origins)?,
             prometheus: raw
                 .prometheus
                 .map(|prometheus| sources::compile_server(prometheus, base))
@@ -77,6 +81,13 @@ impl Server {
         }
         Ok(())
     }
+}
+
+fn compile_origins(raw: &[String]) -> Result<Vec<Origin>, FieldError> {
+    let one = |(place, text): (usize, &String)| {
+        Origin::parse(text).map_err(|error| FieldError::new(format!("origins[{place}]"), error.message))
+    };
+    raw.iter().enumerate().map(one).collect()
 }
 
 /// The pair is loaded once here, so that a wrong one is found before anything starts.

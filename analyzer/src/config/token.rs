@@ -12,6 +12,11 @@ const SHORTEST: usize = 16;
 pub struct Token(String);
 
 impl Token {
+    /// A secret that somebody has shown.
+    pub(crate) fn of_bytes(shown: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(shown).into_owned())
+    }
+
     /// The secret itself, to compare with.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()

@@ -25,7 +25,7 @@ use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A store that failed is tried again after so long.
 const RETRY: Duration = Duration::from_secs(1);
@@ -43,6 +43,8 @@ pub(super) struct Core {
     /// The way to the cluster's objects; none outside a cluster.
     cluster: Option<Routes>,
     queue: mpsc::Sender<Message>,
+    /// Rung where something was decided that people should see at once.
+    pub(super) news: Arc<Notify>,
     save_again: Option<Time>,
     desk: Desk,
     receivers: Receivers,
@@ -82,6 +84,7 @@ impl Core {
             store,
             cluster,
             queue,
+            news: Arc::default(),
             save_again: None,
             desk: Desk::default(),
             receivers,
@@ -113,10 +116,10 @@ impl Core {
         match message {
             Message::Report(report, answer) => self.ingest(vec![(report, answer)], now),
             Message::Canaries(answer) => {
-                let views = self.rollouts.values().map(|rollout| CanaryView::of(rollout, now)).collect();
-                drop(answer.send(views));
+                drop(answer.send(self.views(now)));
             }
             Message::Filters(answer) => drop(answer.send(self.filters.views(self.plan.revision()))),
+            Message::Picture(after, answer) => drop(answer.send(self.picture(after, now))),
             Message::Samples(canary, answer) => {
                 let samples =
                     self.rollouts.get(&canary).map(|rollout| rollout.samples.iter().cloned().collect());
@@ -227,9 +230,11 @@ impl Core {
         if self.save_again.is_some_and(|time| time <= now) {
             self.save_again = if self.save_all() { None } else { Some(now.plus(RETRY)) };
         }
-        let decided = |write: &Write| matches!(write, Write::Transition(..));
-        if let Some(cluster) = self.cluster.as_ref().filter(|_| writes.iter().any(decided)) {
-            cluster.ring();
+        if writes.iter().any(|write| matches!(write, Write::Transition(..))) {
+            self.news.notify_one();
+            if let Some(cluster) = &self.cluster {
+                cluster.ring();
+            }
         }
         for (id, rollout) in &mut self.rollouts {
             for outgoing in rollout.outgoing.drain(..) {
@@ -268,8 +273,14 @@ impl Core {
         if let Some(rollout) = self.rollouts.get_mut(canary) {
             rollout.routed(share, result, now, &mut writes);
         }
+        self.news.notify_one();
         self.settle(&writes, now);
         self.publish();
+    }
+
+    /// All canaries as the API shows them.
+    pub(super) fn views(&self, now: Time) -> Vec<CanaryView> {
+        self.rollouts.values().map(|rollout| CanaryView::of(rollout, now)).collect()
     }
 
     fn act(&mut self, order: &Order, now: Time) -> Result<CanaryView, Refused> {

@@ -44,7 +44,7 @@ pub struct ExperimentView {
 }
 
 impl ExperimentView {
-    fn of(book: &Book, now: Time) -> Self {
+    pub(super) fn of(book: &Book, now: Time) -> Self {
         let experiment = &book.experiment;
         let shares = experiment.arms.iter().zip(book.shares());
         Self {

@@ -11,6 +11,7 @@ mod experiments;
 mod filters;
 mod gating;
 mod ingest;
+mod live;
 mod numbers;
 mod plans;
 mod reload;
@@ -27,6 +28,7 @@ pub use cluster::{Release, Seen, Takeover};
 pub use experiments::ExperimentView;
 pub use filters::FilterView;
 pub use ingest::Accepted;
+pub use live::Picture;
 pub use view::{CanaryView, RouterView};
 
 use crate::config::{Canary, Configuration};
@@ -37,7 +39,7 @@ use serin_contract::{Report, Share};
 use serin_judge::time::Time;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 /// How many messages may wait; more senders wait for their turn.
 const QUEUE: usize = 4096;
@@ -51,6 +53,7 @@ enum Message {
     Report(Box<Report>, oneshot::Sender<Result<Accepted, Unavailable>>),
     Canaries(oneshot::Sender<Vec<CanaryView>>),
     Filters(oneshot::Sender<Vec<FilterView>>),
+    Picture(Time, oneshot::Sender<Picture>),
     Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
     RolloutReport(String, oneshot::Sender<Result<Option<crate::report::Report>, StoreError>>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
@@ -83,6 +86,7 @@ impl Message {
             Self::Report(report, answer) => Some((report, answer)),
             Self::Canaries(_)
             | Self::Filters(_)
+            | Self::Picture(..)
             | Self::Samples(..)
             | Self::RolloutReport(..)
             | Self::Act(..)
@@ -112,6 +116,7 @@ pub struct Engine {
     /// For what is read beside the task and may take a while.
     store: Arc<dyn Store>,
     metrics: Arc<Metrics>,
+    news: Arc<Notify>,
 }
 
 impl Engine {
@@ -134,8 +139,9 @@ impl Engine {
             queue.clone(),
             now(),
         )?;
+        let news = Arc::clone(&core.news);
         tokio::spawn(run(core, messages));
-        Ok(Self { queue, store, metrics })
+        Ok(Self { queue, store, metrics, news })
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {

@@ -57,7 +57,8 @@ impl Front {
     async fn answer(self, request: Request) -> Response {
         let path = request.uri().path();
         let (is_ready, is_health) = (path == "/readyz", path == "/healthz");
-        let is_own = path == "/metrics" || path.starts_with("/filter");
+        let is_own =
+            ["/", "/metrics"].contains(&path) || path.starts_with("/filter") || path.starts_with("/assets/");
         match self.leader.get() {
             Some(app) if is_ready => self.ready(call(app.clone(), request).await, "leader").await,
             Some(app) => call(app.clone(), request).await,
@@ -114,9 +115,9 @@ fn directed(mut request: Request, address: &str) -> Result<Request, String> {
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(PASSED_ON, HeaderValue::from_static("1"));
-    // These two are about the connection that the request came on.
+    // This is about the connection that the request came on. The host stays: the leader holds a page's origin
+    // against it.
     headers.remove(header::CONNECTION);
-    headers.remove(header::HOST);
     Ok(request)
 }
 

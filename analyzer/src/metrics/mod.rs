@@ -49,6 +49,8 @@ pub struct Metrics {
     pub leader: IntGauge,
     /// Notices by receiver and result: `delivered`, `retried`, `failed`, `dropped`.
     pub alerts: IntCounterVec,
+    /// Clients of the live view.
+    pub live_clients: IntGauge,
     /// The canaries' own numbers.
     pub board: Board,
     names: Vec<String>,
@@ -142,6 +144,7 @@ impl Metrics {
                 "Notices of alerts by receiver and result.",
                 &["receiver", "result"],
             )?,
+            live_clients: level("serin_live_clients", "Clients that watch the live view.")?,
             names: names.take(),
             board,
             registry,

@@ -1,6 +1,8 @@
 //! What the tests of the running program share: a folder with a configuration, and a process in it.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod web;
+
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;

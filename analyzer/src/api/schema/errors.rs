@@ -62,6 +62,9 @@ pub enum ActionErrors {
     /// No valid token of an operator
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
+    /// A viewer's session, or a foreign page
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
     /// There is no such canary or deed
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),

@@ -13,6 +13,9 @@ pub enum WriteErrors {
     /// No valid token
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),
+    /// A viewer's session, or a foreign page
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
     /// There is no such experiment
     #[response(status = 404, content_type = "application/problem+json")]
     NotFound(Problem),
