@@ -241,5 +241,5 @@ async fn with_any_one_rule_removed_the_analyzer_says_which_permission_is_missing
             rules += 1;
         }
     }
-    assert_eq!(rules, 7, "each rule of the analyzer's roles");
+    assert_eq!(rules, 8, "each rule of the analyzer's roles");
 }

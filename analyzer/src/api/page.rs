@@ -148,7 +148,8 @@ mod tests {
         let (_, headers, body) = asked(&[("accept-encoding", "br")]).await;
         assert_eq!((headers.get(header::CONTENT_ENCODING), body.as_slice()), (None, b"plain".as_slice()));
         let (code, headers, body) = asked(&[("if-none-match", "\"old\", \"tag\"")]).await;
-        assert_eq!((code, body.len(), &headers[header::ETAG]), (StatusCode::NOT_MODIFIED, 0, "\"tag\""));
+        assert_eq!((code, body.len()), (StatusCode::NOT_MODIFIED, 0));
+        assert_eq!(headers[header::ETAG], "\"tag\"");
     }
 
     #[test]

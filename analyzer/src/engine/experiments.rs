@@ -4,7 +4,7 @@
 use super::core::Core;
 use super::{Engine, Message};
 use crate::experiments::book::{Book, Loose, Source, Status};
-use crate::experiments::desk::{Assigned, Counted, Draft, Evaluated, Moves, Refused};
+use crate::experiments::desk::{Assigned, Counted, Draft, Evaluated, Moves, Object, Refused};
 use crate::experiments::funnel::{Funnel, Gatherer};
 use crate::experiments::spec::written;
 use crate::experiments::{Event, Experiment, ExperimentSpec};
@@ -29,6 +29,12 @@ pub struct ExperimentView {
     pub status: Status,
     /// Who may change it.
     pub source: Source,
+    /// The namespace of its object, where it comes from the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// That object's uid.
+    #[serde(skip)]
+    pub uid: Option<String>,
     /// When it was created.
     pub created: String,
     /// When it ended.
@@ -44,7 +50,7 @@ pub struct ExperimentView {
 }
 
 impl ExperimentView {
-    pub(super) fn of(book: &Book, now: Time) -> Self {
+    pub(crate) fn of(book: &Book, now: Time) -> Self {
         let experiment = &book.experiment;
         let shares = experiment.arms.iter().zip(book.shares());
         Self {
@@ -52,6 +58,8 @@ impl ExperimentView {
             name: experiment.name().to_owned(),
             status: book.status(now),
             source: book.record.source,
+            namespace: book.record.origin.as_ref().map(|origin| origin.namespace.clone()),
+            uid: book.record.origin.as_ref().map(|origin| origin.uid.clone()),
             created: written(book.record.created),
             ended: book.record.ended.map(written),
             step: book.step().0,
@@ -137,6 +145,14 @@ impl Engine {
     /// When there is one of that id already, or the store fails.
     pub async fn create_experiment(&self, experiment: Experiment) -> Result<ExperimentView, Refused> {
         self.draft(|draft, now| draft.create(experiment).map(|book| ExperimentView::of(book, now))).await
+    }
+
+    /// Follows an Experiment object; see [`Draft::follow`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn follow_experiment(&self, object: Object) -> Result<ExperimentView, Refused> {
+        self.draft(|draft, now| draft.follow(object).map(|book| ExperimentView::of(book, now))).await
     }
 
     /// All experiments.

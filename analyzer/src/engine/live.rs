@@ -34,7 +34,7 @@ impl Core {
             let samples: Vec<Value> = rollout.samples.iter().filter(newer).cloned().collect();
             (!samples.is_empty()).then(|| (id.clone(), samples))
         });
-        let draft = self.experiments.draft(&self.store, now);
+        let draft = self.experiments.draft(&*self.store, now);
         Picture {
             time: now,
             canaries: self.views(now),

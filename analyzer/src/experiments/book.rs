@@ -21,6 +21,17 @@ pub enum Source {
     Api,
     /// From the configuration file.
     File,
+    /// From an Experiment object in the cluster.
+    Cluster,
+}
+
+/// The Experiment object that an experiment comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The object's namespace; its name is the experiment's id.
+    pub namespace: String,
+    /// The object's uid: one made anew under the same name is another.
+    pub uid: String,
 }
 
 /// Where an experiment stands.
@@ -44,6 +55,9 @@ pub struct Record {
     pub spec: ExperimentSpec,
     /// Where it comes from.
     pub source: Source,
+    /// The object, where it comes from the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// When it was created.
     pub created: Time,
     /// When it ended.
@@ -86,6 +100,7 @@ impl Book {
             id: experiment.id.clone(),
             spec: experiment.spec.clone(),
             source,
+            origin: None,
             created: now,
             ended: None,
             steps: vec![StepCounts::new(Step(1), experiment.shares.clone(), goals)],
@@ -96,12 +111,37 @@ impl Book {
         Self { experiment, record }
     }
 
+    /// Another replica with a store of its own was at this step: its numbers are not here, and the filters list
+    /// users anew under the next.
+    pub fn go_on_after(&mut self, step: Step) {
+        if step >= self.step() {
+            let goals = self.experiment.goals.len();
+            let shares = self.experiment.shares.clone();
+            let next = StepCounts::new(step.next(), shares, goals);
+            // A step in which nothing was counted is no step.
+            self.record.steps.retain(|step| step.arms.iter().any(|arm| arm.exposures > 0));
+            self.record.steps.push(next);
+        }
+    }
+
     /// One from the store.
     ///
     /// # Errors
     /// When this program would refuse what is stored.
     pub fn restore(record: Record) -> Result<Self, FieldError> {
         Ok(Self { experiment: Experiment::compile(&record.id, record.spec.clone())?, record })
+    }
+
+    /// Where it comes from, in words after its name.
+    pub fn owner(&self) -> String {
+        match (self.record.source, &self.record.origin) {
+            (Source::Api, _) => "created by the API".to_owned(),
+            (Source::File, _) => "declared in the configuration file".to_owned(),
+            (Source::Cluster, Some(origin)) => {
+                format!("the Experiment {}/{} in the cluster", origin.namespace, self.record.id)
+            }
+            (Source::Cluster, None) => "an Experiment in the cluster".to_owned(),
+        }
     }
 
     /// Where it stands.

@@ -4,10 +4,12 @@
 mod assign;
 mod change;
 mod count;
+mod object;
 
 pub use assign::{Assigned, Evaluated};
 pub use change::Moves;
 pub use count::Counted;
+pub use object::Object;
 
 use super::book::{Book, Record, Source, Status};
 use super::spec::Experiment;
@@ -97,9 +99,10 @@ impl Desk {
             match self.books.get(&experiment.id) {
                 None => changed.push(Book::open(experiment.clone(), Source::File, now)),
                 Some(book) if book.record.source != Source::File => {
+                    let id = &experiment.id;
+                    let owner = book.owner();
                     return Err(format!(
-                        "experiment {}: was created by the API; give it another name",
-                        experiment.id
+                        "experiment {id}: there is one already, {owner}; give it another name"
                     ));
                 }
                 Some(book) if book.record.spec != experiment.spec => {

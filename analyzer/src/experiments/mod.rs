@@ -21,7 +21,7 @@ pub mod report;
 pub mod spec;
 mod unit;
 
-pub use book::{Book, Record, Source, Status};
+pub use book::{Book, Origin, Record, Source, Status};
 pub use desk::{Desk, Draft, Refused};
 pub use events::{Event, EventDocument};
 pub use spec::{Experiment, ExperimentSpec};

@@ -1,11 +1,9 @@
-//! An experiment as it is written, in YAML or JSON, and compiled into one that cannot be wrong.
+//! An experiment as it is written (`crate::kinds`), compiled into one that cannot be wrong.
 
-use crate::kinds::{Seconds, UnitSpec};
-use serde::{Deserialize, Serialize};
-use serin_contract::attributes::Source;
-use serin_contract::plan::experiment::{
-    ArmDocument, GoalDocument, KeepDocument, ResponseGoal, Within, check_word,
-};
+pub use crate::kinds::ExperimentSpec;
+
+use crate::kinds::{ArmSpec, GoalSpec, GuardrailSpec, ResponseSpec, UnitSpec};
+use serin_contract::plan::experiment::{ArmDocument, GoalDocument, KeepDocument, ResponseGoal, check_word};
 use serin_contract::plan::{ExperimentDocument, ExperimentPlan, UnitSource};
 use serin_contract::segment::{Rules, SegmentDocument};
 use serin_contract::{FieldError, Share, Step};
@@ -13,134 +11,6 @@ use serin_judge::experiment::Role;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
-
-/// What somebody asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ExperimentSpec {
-    /// For people; the id where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// What is believed, and why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hypothesis: Option<String>,
-    /// Who answers for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<String>,
-    /// The arms, control first, in the order in which they own buckets.
-    pub arms: Vec<ArmSpec>,
-    /// Hosts whose requests the filters assign; without any it is for the API alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hosts: Vec<String>,
-    /// The path prefix under which the filters assign.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path_prefix: Option<String>,
-    /// The methods of requests that the filters assign; all when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub methods: Vec<String>,
-    /// Where the filters find a user's id.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub units: Vec<UnitSpec>,
-    /// Goes before the unit into the hash; the id where there is none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub salt: Option<String>,
-    /// Who takes part; everybody without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub segment: Option<SegmentSpec>,
-    /// What users are hoped, or feared, to do; the first is what it is about. `conversion` without any.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub goals: Vec<GoalSpec>,
-    /// When it begins, as `2026-01-31T12:00:00Z`; at once without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start: Option<String>,
-    /// When it ends by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end: Option<String>,
-    /// The cookie that keeps a user's arm in the filters when shares change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub keep: Option<KeepSpec>,
-    /// Only users whom this canary has put into this arm.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub within: Option<Within>,
-    /// The smallest relative difference that matters, in percent: for the sample size.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub minimum_effect: Option<f64>,
-}
-
-/// One arm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ArmSpec {
-    /// Its name.
-    pub name: String,
-    /// Its share in percent.
-    pub share: f64,
-    /// What services are told: text, numbers, true or false.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub flags: BTreeMap<String, serde_json::Value>,
-}
-
-/// Who takes part.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SegmentSpec {
-    /// Where each attribute stands in a request; for the API it comes with the call.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, Source>,
-    /// Who belongs to it.
-    pub rules: serde_json::Value,
-}
-
-/// A goal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct GoalSpec {
-    /// Its name.
-    pub name: String,
-    /// Answers that are this goal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response: Option<ResponseSpec>,
-    /// What would be harm, if it is there to be left alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guardrail: Option<GuardrailSpec>,
-}
-
-/// What is harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GuardrailSpec {
-    /// An arm's users reach it more often.
-    More,
-    /// An arm's users reach it less often.
-    Less,
-}
-
-/// An answer that is a goal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ResponseSpec {
-    /// The methods of its requests; all when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub methods: Vec<String>,
-    /// The prefix of its requests' paths.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path_prefix: Option<String>,
-    /// The lowest and the highest status that count; 200 to 299 without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<[u16; 2]>,
-}
-
-/// A kept arm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct KeepSpec {
-    /// The cookie's name; `serin-x-<id>` without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cookie: Option<String>,
-    /// How long a browser keeps it; 30 days without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_age: Option<Seconds>,
-}
 
 /// A checked experiment.
 #[derive(Debug, Clone)]
@@ -281,14 +151,7 @@ fn document(id: &str, spec: &ExperimentSpec) -> Result<ExperimentDocument, Field
         attributes: segment.attributes.clone(),
         rules: segment.rules.clone(),
     });
-    let response = |response: &ResponseSpec| ResponseGoal {
-        methods: response.methods.clone(),
-        path_prefix: response.path_prefix.clone().unwrap_or_else(|| "/".to_owned()),
-        status: response.status.unwrap_or([200, 299]),
-    };
-    let declared = spec.goals.iter().map(|goal| (goal.name.clone(), goal.response.as_ref().map(response)));
-    let mut goals: Vec<GoalDocument> =
-        declared.map(|(name, response)| GoalDocument { name, response }).collect();
+    let mut goals: Vec<GoalDocument> = spec.goals.iter().map(goal_document).collect();
     if goals.is_empty() {
         goals.push(GoalDocument { name: "conversion".to_owned(), response: None });
     }
@@ -312,6 +175,16 @@ fn document(id: &str, spec: &ExperimentSpec) -> Result<ExperimentDocument, Field
         within: spec.within.clone(),
         goals,
     })
+}
+
+/// The filters' part of a goal.
+pub fn goal_document(goal: &GoalSpec) -> GoalDocument {
+    let response = |response: &ResponseSpec| ResponseGoal {
+        methods: response.methods.clone(),
+        path_prefix: response.path_prefix.clone().unwrap_or_else(|| "/".to_owned()),
+        status: response.status.unwrap_or([200, 299]),
+    };
+    GoalDocument { name: goal.name.clone(), response: goal.response.as_ref().map(response) }
 }
 
 fn arm_document(place: usize, arm: &ArmSpec) -> Result<ArmDocument, FieldError> {

@@ -1,6 +1,6 @@
 //! The CustomResourceDefinitions, as `serin crd` prints them.
 
-use super::Canary;
+use super::{Canary, Experiment};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
@@ -8,7 +8,7 @@ use kube::CustomResourceExt;
 
 /// All kinds' definitions.
 pub fn definitions() -> Vec<CustomResourceDefinition> {
-    let mut definitions = vec![Canary::crd()];
+    let mut definitions = vec![Canary::crd(), Experiment::crd()];
     let versions = definitions.iter_mut().flat_map(|definition| &mut definition.spec.versions);
     for schema in versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut()) {
         tidy(schema);

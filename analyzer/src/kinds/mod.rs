@@ -6,7 +6,10 @@
 
 mod canary;
 mod definition;
+mod experiment;
+mod experiment_status;
 mod gate;
+mod goal;
 mod pace;
 mod router;
 mod seconds;
@@ -17,7 +20,10 @@ mod who;
 
 pub use canary::{Canary, CanarySpec};
 pub use definition::{definitions, yaml};
+pub use experiment::{ArmSpec, Experiment, ExperimentSpec, KeepSpec, SegmentSpec};
+pub use experiment_status::{ArmStatus, ExperimentCondition, ExperimentPhase, ExperimentStatus};
 pub use gate::GateSpec;
+pub use goal::{GoalSpec, GuardrailSpec, ResponseSpec};
 pub use pace::{DecisionsSpec, LimitsSpec, RampSpec};
 pub use router::{
     DeploymentsSpec, EnvoyRoutesSpec, HeaderRoutesSpec, PromotionSpec, RouterSpec, VirtualServiceSpec,
@@ -37,6 +43,8 @@ pub const GROUP: &str = "serin.dev";
 /// An annotation on a Canary that was rolled back without the analyzer: when and why, as
 /// `2026-01-31T12:00:00Z reason`.
 pub const ROLLED_BACK_DIRECTLY: &str = "serin.dev/rolled-back-directly";
+/// An annotation on an Experiment: `true` while changes of shares may move users of the filters.
+pub const ACCEPT_MOVES: &str = "serin.dev/accept-moves";
 
 #[cfg(test)]
 mod tests;

@@ -131,6 +131,15 @@ pub struct ExcludeSpec {
 /// The schema of `serin_contract::segment::SegmentDocument`. Rules nest, which a structural schema cannot
 /// say: the analyzer checks them.
 pub(super) fn segment_schema(_: &mut SchemaGenerator) -> Schema {
+    rules_over_attributes("Who the release is for; everybody without it.", &["attributes", "rules"])
+}
+
+/// The same for experiments, where the API's callers bring attributes themselves.
+pub(super) fn participants_schema(_: &mut SchemaGenerator) -> Schema {
+    rules_over_attributes("Who takes part; everybody without it.", &["rules"])
+}
+
+fn rules_over_attributes(description: &str, required: &[&str]) -> Schema {
     let source = one_of(&[
         ("header", named("The value of a request header.")),
         ("cookie", named("The value of a cookie.")),
@@ -139,8 +148,8 @@ pub(super) fn segment_schema(_: &mut SchemaGenerator) -> Schema {
     ]);
     json_schema!({
         "type": "object",
-        "description": "Who the release is for; everybody without it.",
-        "required": ["attributes", "rules"],
+        "description": description,
+        "required": required,
         "properties": {
             "attributes": {
                 "type": "object",

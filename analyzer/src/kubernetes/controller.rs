@@ -6,7 +6,8 @@ use super::look::{Look, look};
 use super::object::Object;
 use super::watch::Stores;
 use super::{
-    CallError, Denials, JSON_PATCH, Replica, Routes, Term, deployments, events, patch, status, takeover,
+    CallError, Denials, JSON_PATCH, Replica, Routes, Term, deployments, events, experiments, patch, status,
+    takeover,
 };
 use crate::config::{Canary, Router};
 use crate::engine::{Engine, Release, Seen, now};
@@ -23,7 +24,7 @@ use tokio::sync::watch;
 /// A pass begins at least so often: statuses follow the engine.
 const BEAT: Duration = Duration::from_millis(250);
 /// What failed is tried again after so long.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 /// A status's times are whole seconds.
 const SECOND: u64 = 1000;
 
@@ -39,6 +40,7 @@ pub struct Controller {
     pub(super) denials: Denials,
     pub(super) replica: Replica,
     memory: BTreeMap<String, Memory>,
+    pub(super) experiments: BTreeMap<String, experiments::Memory>,
 }
 
 /// What is remembered of a Canary between passes.
@@ -74,14 +76,26 @@ impl Controller {
         denials: Denials,
         replica: Replica,
     ) -> Self {
-        Self { client, engine, stores, routes, denials, replica, memory: BTreeMap::new() }
+        Self {
+            client,
+            engine,
+            stores,
+            routes,
+            denials,
+            replica,
+            memory: BTreeMap::new(),
+            experiments: BTreeMap::new(),
+        }
     }
 
     /// The first pass, once everything is listed: afterwards the engine knows every Canary that can be
     /// followed, and filters may ask. False when another replica leads meanwhile.
     pub async fn begin(&mut self, term: &mut watch::Receiver<Term>) -> bool {
         loop {
-            if self.stores.are_settled() && self.pass().await.is_some() {
+            if self.stores.are_settled()
+                && self.pass().await.is_some()
+                && self.pass_experiments().await.is_some()
+            {
                 return true;
             }
             // Either way it is looked at again.
@@ -105,11 +119,16 @@ impl Controller {
             if self.stores.canaries.missing().is_none() && self.pass().await.is_none() {
                 return;
             }
+            if self.pass_experiments().await.is_none() {
+                return;
+            }
         }
         for memory in self.memory.values_mut() {
             memory.written = Time(0);
         }
+        self.experiments.values_mut().for_each(experiments::Memory::is_due);
         self.pass().await;
+        self.pass_experiments().await;
     }
 
     /// All Canaries once; nothing when the engine is gone.
@@ -329,7 +348,7 @@ impl Controller {
 }
 
 /// The word for a spec that no passing of time makes right.
-const INVALID: &str = "InvalidSpec";
+pub(super) const INVALID: &str = "InvalidSpec";
 
 /// A canary that succeeded by hand and shall become stable keeps its users until stable is ready.
 fn waits_for_stable(canary: &Canary, release: Option<&Release>) -> Option<String> {

@@ -28,6 +28,11 @@ pub(super) fn of(transition: &Transition) -> Event {
     event(type_, reason, &note)
 }
 
+/// An Event about an experiment.
+pub(super) fn about_experiment(type_: EventType, reason: &str, note: &str) -> Event {
+    Event { action: "Experiment".to_owned(), ..event(type_, reason, note) }
+}
+
 /// An Event about something that cannot be done.
 pub(super) fn warning(reason: &str, note: &str) -> Event {
     event(EventType::Warning, reason, note)

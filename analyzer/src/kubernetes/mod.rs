@@ -7,6 +7,8 @@ mod denied;
 mod deployments;
 mod direct;
 mod events;
+mod experiment_status;
+mod experiments;
 mod follower;
 mod keeping;
 mod lease;

@@ -128,7 +128,7 @@ fn conditions(release: &Release, known: Known<'_>, before: &[Condition], now: Ti
 }
 
 /// A condition's status, its word and its sentence.
-type Said = (bool, &'static str, String);
+pub(super) type Said = (bool, &'static str, String);
 
 fn ready(known: Known<'_>, before: &[Condition], now: Time) -> Condition {
     let said = match (known.refused, known.missing) {
@@ -208,16 +208,27 @@ fn deployments_ready(release: &Release) -> Said {
 
 fn condition(
     kind: ConditionKind,
+    said: Said,
+    generation: Option<i64>,
+    before: &[Condition],
+    now: Time,
+) -> Condition {
+    condition_of(kind.name(), said, generation, before, now)
+}
+
+/// A condition of any kind's; it keeps its time while it stays as it was.
+pub(super) fn condition_of(
+    kind: &str,
     (holds, word, sentence): Said,
     generation: Option<i64>,
     before: &[Condition],
     now: Time,
 ) -> Condition {
     let status = if holds { "True" } else { "False" };
-    let same = before.iter().find(|old| old.type_ == kind.name() && old.status == status);
+    let same = before.iter().find(|old| old.type_ == kind && old.status == status);
     let since = same.map(|old| old.last_transition_time.clone());
     Condition {
-        type_: kind.name().to_owned(),
+        type_: kind.to_owned(),
         status: status.to_owned(),
         reason: word.to_owned(),
         message: sentence,
@@ -226,7 +237,7 @@ fn condition(
     }
 }
 
-fn time(time: Time) -> Option<KubeTime> {
+pub(super) fn time(time: Time) -> Option<KubeTime> {
     Timestamp::from_millisecond(i64::try_from(time.0).ok()?).ok().map(KubeTime)
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 /// the others.
 pub struct Stores {
     pub(super) canaries: Kind,
+    pub(super) experiments: Kind,
     pub(super) services: Kind,
     pub(super) rules: Kind,
     pub(super) deployments: Kind,
@@ -45,6 +46,7 @@ impl Stores {
         let istio = "networking.istio.io";
         Self {
             canaries: kind("serin.dev", "v1alpha1", "Canary", "canaries"),
+            experiments: kind("serin.dev", "v1alpha1", "Experiment", "experiments"),
             services: kind(istio, "v1", "VirtualService", "virtualservices"),
             rules: kind(istio, "v1", "DestinationRule", "destinationrules"),
             deployments: kind("apps", "v1", "Deployment", "deployments"),
@@ -55,7 +57,9 @@ impl Stores {
     /// Whether a first look shows what there is to see.
     pub(super) fn are_settled(&self) -> bool {
         self.canaries.missing().is_none()
-            && [&self.services, &self.rules, &self.deployments].into_iter().all(Kind::is_settled)
+            && [&self.experiments, &self.services, &self.rules, &self.deployments]
+                .into_iter()
+                .all(Kind::is_settled)
     }
 }
 

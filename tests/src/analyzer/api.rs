@@ -96,7 +96,8 @@ impl Api {
     /// # Errors
     /// When the analyzer refuses, with its words.
     pub async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
-        let headers = [("content-type", "application/json")];
+        let mut headers = self.shown();
+        headers.push(("content-type", "application/json"));
         let answer = self.client.send(self.address, method, path, &headers, body.to_string().into()).await?;
         ensure!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.text());
         serde_json::from_slice(&answer.body).with_context(|| format!("{path} is no JSON"))

@@ -154,6 +154,23 @@ impl Cluster {
         objects.items.into_iter().map(|object| Ok(serde_json::to_value(object)?)).collect()
     }
 
+    /// What `kubectl get` prints of a list at this path: the names of the columns that are always shown, and
+    /// the rows' cells.
+    ///
+    /// # Errors
+    /// When the API server refuses, or answers no table.
+    pub async fn table(&self, path: &str) -> Result<(Vec<String>, Vec<Value>)> {
+        let request = hyper::Request::get(path)
+            .header(hyper::header::ACCEPT, "application/json;as=Table;v=v1;g=meta.k8s.io")
+            .body(Vec::new())?;
+        let table: Value = self.client.request(request).await?;
+        let columns = table["columnDefinitions"].as_array().context("columns")?;
+        let always = columns.iter().filter(|column| column["priority"] == 0);
+        let names = always.filter_map(|column| column["name"].as_str().map(str::to_owned)).collect();
+        let rows = table["rows"].as_array().context("rows")?;
+        Ok((names, rows.iter().map(|row| row["cells"].clone()).collect()))
+    }
+
     /// A merge patch, as `kubectl patch --type merge` sends it.
     ///
     /// # Errors

@@ -169,8 +169,11 @@ pub struct Experiment {
     pub name: String,
     /// `scheduled`, `running` or `ended`.
     pub status: String,
-    /// `api` or `file`: who may change it.
+    /// `api`, `file` or `cluster`: who may change it.
     pub source: String,
+    /// The namespace of its object, where it comes from the cluster.
+    #[schema(required = false, nullable = false)]
+    pub namespace: Option<String>,
     /// When it was created.
     pub created: String,
     /// When it ended.

@@ -17,8 +17,9 @@ impl Draft<'_> {
     pub fn create(&mut self, experiment: Experiment) -> Result<&Book, Refused> {
         let id = experiment.id.clone();
         if self.book(&id).is_ok() {
+            let owner = self.book(&id)?.owner();
             return Err(Refused::Conflict(format!(
-                "there is an experiment {id} already: ids are never used again"
+                "there is an experiment {id} already, {owner}: ids are never used again"
             )));
         }
         self.check_room(&experiment)?;
@@ -26,7 +27,7 @@ impl Draft<'_> {
         self.book(&id)
     }
 
-    fn check_room(&self, experiment: &Experiment) -> Result<(), Refused> {
+    pub(super) fn check_room(&self, experiment: &Experiment) -> Result<(), Refused> {
         let open = self.all().into_iter().filter(|book| book.status(self.now) != Status::Ended);
         if experiment.is_in_path()
             && open.filter(|book| book.experiment.is_in_path()).count() >= MAX_EXPERIMENTS
@@ -96,9 +97,9 @@ impl Draft<'_> {
 fn may_change(book: &Book, now: Time) -> Result<(), Refused> {
     let id = &book.record.id;
     match (book.record.source, book.status(now)) {
-        (Source::File, _) => Err(Refused::Conflict(format!(
-            "experiment {id} belongs to the configuration file: change it there"
-        ))),
+        (Source::File | Source::Cluster, _) => {
+            Err(Refused::Conflict(format!("experiment {id} is {}: change it there", book.owner())))
+        }
         (Source::Api, Status::Ended) => Err(Refused::Conflict(format!("experiment {id} has ended"))),
         (Source::Api, Status::Scheduled | Status::Running) => Ok(()),
     }
@@ -117,7 +118,7 @@ pub struct Moves {
 }
 
 impl Moves {
-    fn of(from: &Experiment, to: &Experiment) -> Self {
+    pub(super) fn of(from: &Experiment, to: &Experiment) -> Self {
         let moved_percent = from.moved_by(to);
         let in_filters = moved_percent > 0.0 && from.is_in_path() && !from.keeps();
         let text = if moved_percent == 0.0 {
