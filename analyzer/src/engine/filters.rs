@@ -11,6 +11,10 @@ use std::time::Duration;
 /// A filter that is silent for so long is no longer reporting.
 const SILENT: Duration = Duration::from_secs(30);
 
+/// How many senders are known at most: a day's. Each is some hundred bytes, and whoever has the report token
+/// could make up any number.
+pub(super) const MOST: usize = 250_000;
+
 /// A filter as the API shows it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -47,6 +51,12 @@ impl Filters {
         self.marks.get(&instance).map_or(0, |mark| mark.sequence)
     }
 
+    /// Whether a report of this sender can be taken: it is known, or there is room for one more.
+    pub(super) fn admit(&self, instance: Instance) -> bool {
+        let known = self.marks.contains_key(&instance) || self.live.contains_key(&instance);
+        known || self.marks.len().max(self.live.len()) < MOST
+    }
+
     pub(super) fn set_mark(&mut self, instance: Instance, mark: Mark) {
         self.marks.insert(instance, mark);
     }
@@ -81,5 +91,22 @@ impl Filters {
     pub(super) fn count(&self, current: Revision) -> (usize, usize) {
         let following = self.live.values().filter(|filter| filter.plan_revision == current).count();
         (following, self.live.len() - following)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_filters_than_can_be_are_refused_and_known_ones_go_on() {
+        let begin = Time(1_000);
+        let mark = Mark { sequence: 1, time: begin, node: "gw".to_owned() };
+        let marks = (0..MOST as u64).map(|number| (Instance(number), mark.clone()));
+        let mut filters = Filters::new(marks.collect());
+        assert!(filters.admit(Instance(7)));
+        assert!(!filters.admit(Instance(u64::MAX)));
+        filters.forget(begin.plus(Duration::from_secs(24 * 3600)));
+        assert!(filters.admit(Instance(u64::MAX)), "a day later there is room again");
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Unavailable;
 use super::core::Core;
+use super::filters::MOST;
 use crate::store::{JournalEntry, Mark, Write};
 use serde_json::value::RawValue;
 use serin_contract::report::Instance;
@@ -35,6 +36,7 @@ struct Part {
 impl Core {
     /// Counts all waiting reports in one commit and answers them.
     pub(super) fn ingest(&mut self, waiting: Vec<Waiting>, now: Time) {
+        let waiting = self.admitted(waiting);
         if waiting.is_empty() {
             return;
         }
@@ -72,6 +74,22 @@ impl Core {
             let plan = (report.plan_revision != self.plan.revision()).then(|| self.plan.json());
             drop(answer.send(Ok(Accepted { acknowledged, plan })));
         }
+    }
+
+    /// The reports that can be taken; senders beyond the most that can be are told to come again.
+    fn admitted(&self, waiting: Vec<Waiting>) -> Vec<Waiting> {
+        let (admitted, refused): (Vec<_>, Vec<_>) =
+            waiting.into_iter().partition(|(report, _)| self.filters.admit(report.instance));
+        for (report, answer) in refused {
+            self.metrics.reports.with_label_values(&["refused"]).inc();
+            let problem = format!(
+                "{} is one filter more than the {MOST} of a day: has the report token got into wrong hands?",
+                report.instance
+            );
+            tracing::warn!(instance = %report.instance, node = %report.node, "report refused: too many filters");
+            drop(answer.send(Err(Unavailable(problem))));
+        }
+        admitted
     }
 
     /// What of the reports is new, and what has to be written for it. An empty report leaves no trace
