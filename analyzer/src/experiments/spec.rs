@@ -1,5 +1,7 @@
 //! An experiment as it is written, in YAML or JSON, and compiled into one that cannot be wrong.
 
+pub use crate::kinds::{GoalSpec, GuardrailSpec, ResponseSpec};
+
 use crate::kinds::{Seconds, UnitSpec};
 use serde::{Deserialize, Serialize};
 use serin_contract::attributes::Source;
@@ -89,45 +91,6 @@ pub struct SegmentSpec {
     pub attributes: BTreeMap<String, Source>,
     /// Who belongs to it.
     pub rules: serde_json::Value,
-}
-
-/// A goal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct GoalSpec {
-    /// Its name.
-    pub name: String,
-    /// Answers that are this goal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response: Option<ResponseSpec>,
-    /// What would be harm, if it is there to be left alone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guardrail: Option<GuardrailSpec>,
-}
-
-/// What is harm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GuardrailSpec {
-    /// An arm's users reach it more often.
-    More,
-    /// An arm's users reach it less often.
-    Less,
-}
-
-/// An answer that is a goal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct ResponseSpec {
-    /// The methods of its requests; all when empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub methods: Vec<String>,
-    /// The prefix of its requests' paths.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path_prefix: Option<String>,
-    /// The lowest and the highest status that count; 200 to 299 without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<[u16; 2]>,
 }
 
 /// A kept arm.
@@ -281,14 +244,7 @@ fn document(id: &str, spec: &ExperimentSpec) -> Result<ExperimentDocument, Field
         attributes: segment.attributes.clone(),
         rules: segment.rules.clone(),
     });
-    let response = |response: &ResponseSpec| ResponseGoal {
-        methods: response.methods.clone(),
-        path_prefix: response.path_prefix.clone().unwrap_or_else(|| "/".to_owned()),
-        status: response.status.unwrap_or([200, 299]),
-    };
-    let declared = spec.goals.iter().map(|goal| (goal.name.clone(), goal.response.as_ref().map(response)));
-    let mut goals: Vec<GoalDocument> =
-        declared.map(|(name, response)| GoalDocument { name, response }).collect();
+    let mut goals: Vec<GoalDocument> = spec.goals.iter().map(goal_document).collect();
     if goals.is_empty() {
         goals.push(GoalDocument { name: "conversion".to_owned(), response: None });
     }
@@ -312,6 +268,16 @@ fn document(id: &str, spec: &ExperimentSpec) -> Result<ExperimentDocument, Field
         within: spec.within.clone(),
         goals,
     })
+}
+
+/// The filters' part of a goal.
+pub fn goal_document(goal: &GoalSpec) -> GoalDocument {
+    let response = |response: &ResponseSpec| ResponseGoal {
+        methods: response.methods.clone(),
+        path_prefix: response.path_prefix.clone().unwrap_or_else(|| "/".to_owned()),
+        status: response.status.unwrap_or([200, 299]),
+    };
+    GoalDocument { name: goal.name.clone(), response: goal.response.as_ref().map(response) }
 }
 
 fn arm_document(place: usize, arm: &ArmSpec) -> Result<ArmDocument, FieldError> {

@@ -7,6 +7,7 @@
 mod canary;
 mod definition;
 mod gate;
+mod goal;
 mod pace;
 mod router;
 mod seconds;
@@ -18,6 +19,7 @@ mod who;
 pub use canary::{Canary, CanarySpec};
 pub use definition::{definitions, yaml};
 pub use gate::GateSpec;
+pub use goal::{GoalSpec, GuardrailSpec, ResponseSpec};
 pub use pace::{DecisionsSpec, LimitsSpec, RampSpec};
 pub use router::{
     DeploymentsSpec, EnvoyRoutesSpec, HeaderRoutesSpec, PromotionSpec, RouterSpec, VirtualServiceSpec,
@@ -28,7 +30,8 @@ pub use sources::{
     ApplicationSpec, MetricSpec, OnBreachSpec, PrometheusSpec, QueriesSpec, RangeSpec, SourcesSpec,
 };
 pub use status::{
-    CanaryStatus, ConditionKind, EvidenceStatus, HistoryEntry, MixtureStatus, PhaseStatus, VerdictStatus,
+    CanaryStatus, ConditionKind, EvidenceStatus, GoalStatus, HistoryEntry, MixtureStatus, PhaseStatus,
+    VerdictStatus,
 };
 pub use who::{ExcludeSpec, IssuedCookieSpec, ManualKeys, ManualSpec, UnitSpec};
 

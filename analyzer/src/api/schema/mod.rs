@@ -14,7 +14,7 @@ mod sample;
 pub use canary::{Canary, History, MetricLimit, Outcome, Phase, Router, SourceHealth, Verdict};
 pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, ReportReadErrors, Stopping};
 pub use filter::{Deed, Filter, Intent};
-pub use numbers::{Evidence, Routing, Summary, SummaryOfArm, Tally, Totals, TotalsOfArm};
+pub use numbers::{Evidence, GoalNumbers, Routing, Summary, SummaryOfArm, Tally, Totals, TotalsOfArm};
 pub use report::{ArmReport, CanaryReport, Reply, Report};
 pub use rollout::{Affected, ReportFormat, RolloutReport};
 pub use sample::{Anomaly, Burn, Sample, SampleOfVersion, Standing, TrafficOfSource, Versions};
