@@ -3,7 +3,7 @@
 
 mod experiments;
 
-pub use experiments::{ExperimentArm, ExperimentReport, MAX_VALUE};
+pub use experiments::{ExperimentArm, ExperimentReport, GoalRows, MAX_VALUE};
 
 use crate::arm::PerArm;
 use crate::latency;
@@ -135,6 +135,9 @@ pub struct ArmReport {
     pub erred: Vec<UnitHash>,
     /// Units that were first slow.
     pub slow: Vec<UnitHash>,
+    /// By the goal's name: units that reached it since the last report.
+    #[serde(skip_serializing_if = "GoalRows::is_empty")]
+    pub goals: GoalRows,
 }
 
 /// The analyzer's answer.
@@ -256,7 +259,7 @@ impl ArmReport {
                 format!("sums to {timed}, above the {} requests", self.requests),
             ));
         }
-        Ok(())
+        experiments::check_goals(&self.goals)
     }
 }
 

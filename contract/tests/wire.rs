@@ -41,6 +41,38 @@ fn a_request_finds_its_canary_by_the_closest_host_and_the_longest_prefix() {
 }
 
 #[test]
+fn a_canarys_goals_travel_only_where_there_are_some_and_are_checked_like_an_experiments() {
+    let with = |goals: &str| {
+        let text = plan(&canary("n/a", r#"["h"]"#, "/"));
+        text.replace("\"served_by\"", &format!("\"goals\": {goals}, \"served_by\""))
+    };
+    let text = with(r#"[{"name": "buy", "response": {"methods": ["POST"], "path_prefix": "/buy"}}]"#);
+    let plan = Plan::from_json(text.as_bytes()).expect("a plan");
+    let goal = &plan.canaries()[0].goals[0];
+    assert!(
+        goal.covers(b"/buy/7", b"POST") && !goal.covers(b"/buy/7", b"GET") && !goal.covers(b"/", b"POST")
+    );
+    let twice = refused(&with(r#"[{"name": "buy"}, {"name": "buy"}]"#));
+    assert!(twice.starts_with("canaries[0].goals[1].name: `buy` is there twice"), "{twice}");
+    // A filter of before knows no goals: without any nothing of them is in plan and report.
+    let report = serin_contract::report::ArmReport::default();
+    assert!(!serde_json::to_string(&report).expect("JSON").contains("goals"));
+    let report = |rows: &str| {
+        let text = format!(
+            r#"{{"instance": "00000000000000ff", "sequence": 1, "plan_revision": 1, "node": "n", "interval_ms": 500,
+                "canaries": [{{"name": "n/a", "step": 1, "stratum": 1,
+                    "arms": {{"stable": {{}}, "canary": {{"goals": {{"buy": {rows}}}}}}}}}]}}"#
+        );
+        Report::from_json(text.as_bytes())
+    };
+    let goals =
+        &report(r#"[["00000000000000aa", 2, 25.5]]"#).expect("a report").canaries[0].arms.canary.goals;
+    assert_eq!(goals["buy"], [(UnitHash(0xaa), 2, 25.5)]);
+    let none = report(r#"[["00000000000000aa", 0, 0]]"#).expect_err("refused").to_string();
+    assert!(none.starts_with("canaries[0].arms.canary.goals.buy[0]: counts nothing"), "{none}");
+}
+
+#[test]
 fn a_plan_that_is_wrong_anywhere_is_refused_with_the_fields_path() {
     let share = plan(&canary("n/a", r#"["h"]"#, "/")).replace("500, \"slow", "10001, \"slow");
     assert!(

@@ -3,8 +3,12 @@
 use crate::outcome::Served;
 use crate::tally::{ArmTally, Ended, count};
 use crate::units::{Mark, UnitSet};
+use serin_contract::report::MAX_VALUE;
 use serin_contract::{Arm, CanaryPlan, CanaryReport, PerArm, Sample, Step, Stratum, Tally, UnitHash};
 use std::cell::{Cell, RefCell};
+
+/// How many rows of goals wait in a stratum for a report.
+pub const MAX_GOALS: usize = 131_072;
 
 /// What may change within a stratum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub struct Period {
     pub stratum: Stratum,
     rules: Cell<Rules>,
     past: Cell<bool>,
+    /// The goals' names at the time that the book was opened: their places are counted.
+    goals: Vec<String>,
     book: RefCell<Book>,
 }
 
@@ -55,6 +61,7 @@ impl Period {
             stratum: canary.stratum,
             rules: Cell::new(rules(canary)),
             past: Cell::new(false),
+            goals: canary.goals.iter().map(|goal| goal.name.clone()).collect(),
             book: RefCell::new(Book {
                 arms: PerArm::default(),
                 forced: PerArm::default(),
@@ -70,9 +77,12 @@ impl Period {
         }
     }
 
-    /// Whether this is the canary's present stratum.
+    /// Whether this is the canary's present stratum, with the same goals.
     pub fn is_of(&self, canary: &CanaryPlan) -> bool {
-        self.step == canary.step && self.stratum == canary.stratum && self.name == canary.name
+        self.step == canary.step
+            && self.stratum == canary.stratum
+            && self.name == canary.name
+            && self.goals.iter().eq(canary.goals.iter().map(|goal| &goal.name))
     }
 
     /// The plan has come, perhaps again, with this stratum.
@@ -124,6 +134,23 @@ impl Period {
                 Mark::Erred => tally.erred.push(unit),
                 Mark::Slow => tally.slow.push(unit),
             }
+        }
+    }
+
+    /// A unit reached a goal. While the analyzer is silent, no more wait than [`MAX_GOALS`].
+    pub fn reached(&self, arm: Arm, unit: UnitHash, goal: usize, value: f64) {
+        let book = &mut *self.book.borrow_mut();
+        let waiting = book.arms.stable.goals.len() + book.arms.canary.goals.len();
+        let goals = &mut book.arms.get_mut(arm).goals;
+        match goals.get_mut(&(goal, unit)) {
+            Some((count, sum)) => {
+                *count += 1;
+                *sum = (*sum + value).clamp(-MAX_VALUE, MAX_VALUE);
+            }
+            None if waiting < MAX_GOALS => {
+                goals.insert((goal, unit), (1, value));
+            }
+            None => {}
         }
     }
 
@@ -246,6 +273,32 @@ impl Period {
             taken += most;
         }
         taken
+    }
+
+    /// Moves goals into a report, at most `room` rows; answers how many.
+    pub fn take_goals(&self, room: usize, report: &mut CanaryReport) -> usize {
+        let book = &mut *self.book.borrow_mut();
+        let mut taken = 0;
+        for arm in Arm::ALL {
+            let (tally, report) = (book.arms.get_mut(arm), report.arms.get_mut(arm));
+            while taken < room
+                && let Some(((goal, unit), (count, sum))) = tally.goals.pop_first()
+            {
+                taken += 1;
+                if let Some(name) = self.goals.get(goal) {
+                    report.goals.entry(name.clone()).or_default().push((unit, count, sum));
+                }
+            }
+        }
+        taken
+    }
+
+    /// Bytes of a report's entry that all goals' names in both arms take at most.
+    pub fn goal_names_bytes(&self) -> usize {
+        match self.goals.iter().map(|goal| goal.len() + 8).sum::<usize>() {
+            0 => 0,
+            names => 2 * (names + 16),
+        }
     }
 
     /// Drops what waits to be reported.

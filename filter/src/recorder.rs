@@ -1,6 +1,6 @@
 //! Everything that is not reported yet, by canary, step and stratum.
 
-use crate::experiments::Book;
+use crate::experiments::{Book, GOAL_BYTES};
 use crate::period::Period;
 use crate::units::Mark;
 use serin_contract::{CanaryPlan, CanaryReport, ExperimentReport, Plan, Revision};
@@ -158,7 +158,7 @@ impl Recorder {
     }
 
     /// Takes what fits into `room` bytes of JSON. Counts of a period go whole or wait whole; then come
-    /// the units that erred or were slow, and the seen ones last: they are many and matter least at once.
+    /// the units that erred or were slow, goals, and the seen ones last: they are many and matter least at once.
     pub fn take(&mut self, mut room: usize) -> Portion {
         let experiments_wait = self.books.iter().any(|book| !book.is_empty());
         let kept = if experiments_wait { EXPERIMENTS_BYTES.min(room) } else { 0 };
@@ -174,7 +174,8 @@ impl Recorder {
             }
             let report = period.counts();
             // A comma more than the text itself.
-            let size = serde_json::to_vec(&report).map_or(usize::MAX, |text| text.len() + 1);
+            let text = serde_json::to_vec(&report).map_or(usize::MAX / 2, |text| text.len() + 1);
+            let size = text + period.goal_names_bytes();
             if size > room {
                 self.next = place;
                 more = true;
@@ -184,15 +185,25 @@ impl Recorder {
             period.restart();
             taken.push((Rc::clone(period), report));
         }
-        for mark in [Mark::Erred, Mark::Slow, Mark::Seen] {
-            for (period, report) in &mut taken {
-                room -= UNIT_BYTES * period.take_units(mark, room / UNIT_BYTES, report);
-            }
+        for mark in [Mark::Erred, Mark::Slow] {
+            room = list(mark, &mut taken, room);
         }
+        for (period, report) in &mut taken {
+            room -= GOAL_BYTES * period.take_goals(room / GOAL_BYTES, report);
+        }
+        room = list(Mark::Seen, &mut taken, room);
         more |= taken.iter().any(|(period, _)| period.units() > 0);
         room += kept;
         let experiments = self.books.iter().flat_map(|book| book.take(&mut room)).collect();
         more |= self.books.iter().any(|book| !book.is_empty());
         Portion { canaries: taken.into_iter().map(|(_, report)| report).collect(), experiments, more }
     }
+}
+
+/// Moves units of one mark into the entries; answers the bytes that are left.
+fn list(mark: Mark, taken: &mut [(Rc<Period>, CanaryReport)], mut room: usize) -> usize {
+    for (period, report) in taken {
+        room -= UNIT_BYTES * period.take_units(mark, room / UNIT_BYTES, report);
+    }
+    room
 }

@@ -7,10 +7,11 @@ use crate::host::StreamHost;
 use crate::in_flight::{InFlight, Slot, Watched};
 use crate::issue::{Issuer, SetCookie};
 use crate::outcome::{Answer, Course, Media, Method, Served, client_left, latency};
+use crate::period::Period;
 use crate::recorder::ActivePlan;
 use crate::tally::Ended;
 use serin_contract::headers::{CANARY, CANARY_BY, CANARY_KEY, EXPERIMENTS, FLAGS, GOAL, SERIN_PREFIX};
-use serin_contract::{Arm, RequestHeaders, UnitHash};
+use serin_contract::{Arm, CanaryPlan, RequestHeaders, UnitHash};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -77,7 +78,18 @@ struct Assigned {
     since: Instant,
     method: Method,
     slot: Option<Slot>,
+    /// Which of the canary's goals the answer can be, by the request's method and path.
+    goals: u32,
     answer: Option<(Answer, Option<Instant>)>,
+}
+
+impl Pending {
+    /// An assigned request of a canary that has goals.
+    fn with_goals(&self) -> Option<(&CanaryPlan, &Rc<Period>, &Assigned)> {
+        let State::Assigned(assigned) = &self.state else { return None };
+        let (canary, period) = self.plan.canary(self.canary)?;
+        (!canary.goals.is_empty()).then_some((canary, period, assigned))
+    }
 }
 
 impl Stream {
@@ -138,7 +150,8 @@ impl Stream {
                     let watched = Watched { since, period: Rc::clone(period), arm, unit };
                     self.shared.in_flight.borrow_mut().watch(watched)
                 };
-                State::Assigned(Assigned { arm, unit, since, method, slot, answer: None })
+                let goals = plan.canary(canary).map_or(0, |(canary, _)| possible_goals(canary, headers));
+                State::Assigned(Assigned { arm, unit, since, method, slot, goals, answer: None })
             }
         };
         self.pending = Some(Pending { plan, canary, state });
@@ -156,15 +169,28 @@ impl Stream {
 
     /// Counts the goals that an answer reaches, and keeps what services say about them from clients.
     fn count_goals(&mut self, host: &impl StreamHost) {
-        if let Some((plan, memberships)) = self.experiments.take() {
+        let experiments = self.experiments.take();
+        let canary = self.pending.as_ref().and_then(Pending::with_goals);
+        if canary.is_some() || experiments.is_some() {
             let said = host.response_header(GOAL);
             let status = read_answer(host).status;
-            for member in memberships {
+            if let Some((canary, period, assigned)) = canary
+                // What no version answered says nothing of the version.
+                && let Served::By(_) = Served::of(canary, host.cluster().as_deref())
+            {
+                let reached = experiments::reached(&canary.goals, assigned.goals, status, said.as_deref());
+                for goal in reached {
+                    period.reached(assigned.arm, assigned.unit, goal.goal, goal.value);
+                }
+            }
+            for (plan, member) in
+                experiments.iter().flat_map(|(plan, members)| members.iter().map(move |m| (plan, m)))
+            {
                 let experiment = plan.plan().experiments().get(member.experiment);
                 let Some((experiment, book)) = experiment.zip(plan.experiment(member.experiment)) else {
                     continue;
                 };
-                for goal in experiments::reached(experiment, &member, status, said.as_deref()) {
+                for goal in experiments::reached(&experiment.goals, member.goals, status, said.as_deref()) {
                     book.reached(member.step, member.arm, member.unit, goal.goal, goal.value);
                 }
             }
@@ -252,6 +278,16 @@ fn judge(host: &impl StreamHost, slow_edge_us: u64, assigned: &Assigned, now: In
         failed: failed(host, answer),
         latency_us: latency(assigned.method, answer, course, slow_edge_us),
     }
+}
+
+/// Which of a canary's goals an answer to this request can be.
+fn possible_goals(canary: &CanaryPlan, headers: &impl RequestHeaders) -> u32 {
+    if canary.goals.is_empty() {
+        return 0;
+    }
+    let path = headers.get(":path").unwrap_or(Cow::Borrowed(b"/"));
+    let method = headers.get(":method").unwrap_or_default();
+    experiments::possible(&canary.goals, &path, &method)
 }
 
 fn read_answer(host: &impl StreamHost) -> Answer {

@@ -4,6 +4,7 @@ use crate::outcome::Method;
 use serin_contract::latency::{MAX_INDEX, index};
 use serin_contract::report::{ArmReport, MAX_RESPONSES};
 use serin_contract::{Tally, UnitHash};
+use std::collections::BTreeMap;
 
 /// One assigned request that has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct ArmTally {
     pub erred: Vec<UnitHash>,
     /// Units to list as slow.
     pub slow: Vec<UnitHash>,
+    /// Goals to report: by place and unit how often, and the sum of values.
+    pub goals: BTreeMap<(usize, UnitHash), (u64, f64)>,
 }
 
 impl ArmTally {
@@ -58,9 +61,9 @@ impl ArmTally {
         self.count.requests == 0 && self.overdue == 0 && self.units() == 0
     }
 
-    /// How many units wait to be listed.
+    /// How many units wait to be listed, those with a goal for each.
     pub fn units(&self) -> usize {
-        self.seen.len() + self.erred.len() + self.slow.len()
+        self.seen.len() + self.erred.len() + self.slow.len() + self.goals.len()
     }
 
     /// The counts as in a report, without units.
@@ -91,6 +94,7 @@ impl ArmTally {
         self.seen = Vec::new();
         self.erred = Vec::new();
         self.slow = Vec::new();
+        self.goals = BTreeMap::new();
     }
 
     /// Adds another tally's counts, which then begin anew; its unlisted units are dropped.

@@ -7,6 +7,8 @@
 //! comes late is seen as fast as an early one. E stays below 1/alpha with probability 1 - alpha however
 //! often one looks (Ville's inequality). Ideas: Ramdas, Grunwald, Vovk, Shafer, arXiv 2210.01948
 //! (e-processes); Shin, Ramdas, Rinaldo, arXiv 2203.03532 (e-detectors).
+//!
+//! The same asks of users who reach a goal whether the canary is under-represented: with 1/w for w.
 
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
@@ -17,14 +19,42 @@ const ODDS: [f64; 4] = [1.5, 2.5, 5.0, 15.0];
 /// A fresh process starts when the last start is so old.
 const RESTART: Duration = Duration::from_secs(10);
 
+/// What would be harm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Harm {
+    /// The canary's units do it more often than their share.
+    #[default]
+    More,
+    /// Less often.
+    Less,
+}
+
+impl Harm {
+    fn is_more(&self) -> bool {
+        *self == Self::More
+    }
+
+    /// The odds that are mixed.
+    fn odds(self) -> [f64; 4] {
+        match self {
+            Self::More => ODDS,
+            Self::Less => ODDS.map(f64::recip),
+        }
+    }
+}
+
 /// E in constant memory, all of it in logarithms.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Mixture {
+    /// What it is evidence of.
+    #[serde(default, skip_serializing_if = "Harm::is_more")]
+    harm: Harm,
     /// How many processes have started in this rollout.
     starts: u64,
     /// The log of the sum over finished strata; none before the first has finished.
     finished: Option<f64>,
-    /// One for each of [`ODDS`]; empty before the first stratum.
+    /// One for each of the odds; empty before the first stratum.
     lanes: Vec<Lane>,
     last_start: Time,
 }
@@ -49,6 +79,16 @@ pub struct Stopped {
 }
 
 impl Mixture {
+    /// Evidence of this harm, without a stratum yet.
+    pub fn of(harm: Harm) -> Self {
+        Self { harm, ..Self::default() }
+    }
+
+    /// What it is evidence of.
+    pub fn harm(&self) -> Harm {
+        self.harm
+    }
+
     /// The mixture as it would be if its stratum ended now.
     pub fn stopped(&self) -> Stopped {
         Stopped {
@@ -58,8 +98,8 @@ impl Mixture {
     }
 
     /// Goes on from stopped processes; the next stratum starts fresh ones.
-    pub fn carry_on(stopped: Stopped) -> Self {
-        Self { starts: stopped.starts, finished: stopped.log_sum, ..Self::default() }
+    pub fn carry_on(harm: Harm, stopped: Stopped) -> Self {
+        Self { starts: stopped.starts, finished: stopped.log_sum, ..Self::of(harm) }
     }
 
     /// A new stratum: processes of earlier ones stop and keep their value.
@@ -71,10 +111,20 @@ impl Mixture {
         self.start(now);
     }
 
+    /// Whether a stratum runs.
+    pub fn has_stratum(&self) -> bool {
+        !self.lanes.is_empty()
+    }
+
     /// Starts a fresh process if the last start is ten seconds old. To be called before units are
     /// counted, and after the first stratum has begun.
     pub fn restart_if_due(&mut self, now: Time) {
-        if !self.lanes.is_empty() && now.since(self.last_start) >= RESTART {
+        self.restart_if_older(RESTART, now);
+    }
+
+    /// The same for a last start that is so old.
+    pub fn restart_if_older(&mut self, age: Duration, now: Time) {
+        if !self.lanes.is_empty() && now.since(self.last_start) >= age {
             self.start(now);
         }
     }
@@ -99,7 +149,7 @@ impl Mixture {
         if !(rho > 0.0 && rho < 1.0) {
             return;
         }
-        for (lane, w) in self.lanes.iter_mut().zip(ODDS) {
+        for (lane, w) in self.lanes.iter_mut().zip(self.harm.odds()) {
             let norm = (rho * (w - 1.0)).ln_1p();
             lane.s += canary as f64 * (w.ln() - norm) - stable as f64 * norm;
         }

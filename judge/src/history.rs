@@ -83,6 +83,7 @@ pub fn summary(settings: &Settings, samples: &Samples) -> Summary {
             threshold: 1.0 / alpha,
             odds_ratio: odds_ratio(samples, alpha),
         },
+        goals: Vec::new(),
         // A recording does not know its users.
         sample_ratio: 1.0,
         last_stable_p95: Quantile::Unknown,

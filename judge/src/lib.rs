@@ -6,6 +6,7 @@ pub mod confidence;
 pub mod deployments;
 pub mod evidence;
 pub mod experiment;
+pub mod goals;
 pub mod histogram;
 pub mod history;
 pub mod observations;

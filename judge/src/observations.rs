@@ -6,6 +6,7 @@ pub use carried::Carried;
 
 use crate::confidence;
 use crate::evidence::Mixture;
+use crate::goals::Goals;
 use crate::histogram::{Histogram, Quantile};
 use crate::sample_ratio::SampleRatio;
 use crate::settings::Settings;
@@ -38,6 +39,8 @@ pub struct Observations {
     step_requests: PerArm<u64>,
     errors: Mixture,
     slow: Mixture,
+    #[serde(default)]
+    goals: Goals,
     erring: PerArm<u64>,
     slowed: PerArm<u64>,
     sample_ratio: SampleRatio,
@@ -83,6 +86,7 @@ impl Observations {
             step_requests: PerArm::default(),
             errors: Mixture::default(),
             slow: Mixture::default(),
+            goals: Goals::default(),
             erring: PerArm::default(),
             slowed: PerArm::default(),
             sample_ratio: SampleRatio::default(),
@@ -118,6 +122,7 @@ impl Observations {
             self.errors.begin_stratum(now);
             self.slow.begin_stratum(now);
         }
+        self.goals.begin_stratum(self.has_two_arms(), now);
         self.sample_ratio.begin_stratum(share.fraction());
         self.erring = PerArm::default();
         self.slowed = PerArm::default();
@@ -160,6 +165,7 @@ impl Observations {
             self.errors.restart_if_due(now);
             self.slow.restart_if_due(now);
         }
+        self.goals.follow(&settings.goals, self.has_two_arms(), now);
         for entry in entries {
             self.count(settings, entry, now);
         }
@@ -175,6 +181,7 @@ impl Observations {
         }
         if in_step && entry.stratum == self.stratum {
             self.count_units(entry);
+            self.count_goals(entry);
             self.set_edge(settings, entry);
             self.bound_units();
         }
@@ -200,6 +207,22 @@ impl Observations {
         for arm in Arm::ALL {
             *self.erring.get_mut(arm) += erred.get(arm);
             *self.slowed.get_mut(arm) += slowed.get(arm);
+        }
+    }
+
+    /// A unit counts once in a stratum for each goal, and in the arm in which it first appeared with it.
+    fn count_goals(&mut self, entry: &CanaryReport) {
+        let mut new: BTreeMap<&str, PerArm<u64>> = BTreeMap::new();
+        for (arm, report) in entry.arms.iter() {
+            for (goal, rows) in report.goals.iter().filter(|(goal, _)| self.goals.has(goal)) {
+                let set = self.units.converted.entry(goal.clone()).or_default();
+                let sample = self.event_sample;
+                let units = rows.iter().filter(|(unit, ..)| sample.has(*unit) && set.insert(*unit, arm));
+                *new.entry(goal).or_default().get_mut(arm) += units.count() as u64;
+            }
+        }
+        for (goal, new) in new {
+            self.goals.count(goal, self.share.fraction(), new);
         }
     }
 
@@ -229,10 +252,11 @@ impl Observations {
             self.seen_sample = self.seen_sample.halved();
             self.units.seen.thin(self.seen_sample);
         }
-        while self.units.erred.len().max(self.units.slow.len()) > MAX {
+        while self.units.events() > MAX {
             self.event_sample = self.event_sample.halved();
             self.units.erred.thin(self.event_sample);
             self.units.slow.thin(self.event_sample);
+            self.units.converted.values_mut().for_each(|units| units.thin(self.event_sample));
         }
         let seen = self.units.seen.count();
         self.sample_ratio.set(seen.canary, seen.stable);
@@ -285,6 +309,7 @@ impl Observations {
             window: self.window.clone(),
             errors: self.errors.clone(),
             slow: self.slow.clone(),
+            goals: self.goals.clone(),
             sample_ratio: self.sample_ratio.clone(),
             edge: self.edge.clone(),
             senders: self.senders.clone(),
@@ -322,6 +347,7 @@ impl Observations {
                     alpha,
                 ),
             },
+            goals: self.goals.summary(&settings.goals, self.share, alpha),
             sample_ratio: self.sample_ratio.e_value(),
             last_stable_p95: self.last_stable_p95.map_or(Quantile::Unknown, Quantile::Micros),
             slow_edge: self.slow_edge(settings),

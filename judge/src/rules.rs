@@ -1,8 +1,9 @@
-//! The rules, in order. A fail of 4 to 6 on reports that are there wins over a hold or pause of 1 to 3:
+//! The rules, in order. A fail of 4 to 6, or of a goal behind them, on reports that are there wins over a hold or pause of 1 to 3:
 //! what is known to be bad does not wait for what is unknown.
 
 use crate::confidence;
 use crate::deployments::Deployments;
+use crate::evidence::Harm;
 use crate::histogram::Quantile;
 use crate::sample_ratio;
 use crate::settings::{Decisions, Settings};
@@ -98,6 +99,7 @@ pub fn judge(settings: &Settings, at: Position, summary: &Summary, facts: &Facts
         Decisions::Point if enough.is_some() => None,
         Decisions::Point => point(settings, at, summary, now),
     };
+    let fail = fail.or_else(|| goals(at, summary));
     fail.or_else(|| data(summary, facts, now))
         .or_else(|| facts.unready())
         .or_else(|| sample_ratio(summary))
@@ -278,6 +280,31 @@ fn error_evidence(settings: &Settings, at: Position, summary: &Summary) -> Optio
         evidence.threshold,
     );
     Some(Verdict::new(Outcome::Fail, Rule::ErrorEvidence, reason))
+}
+
+/// Behind rule 6, for errors and slowness say more of the cause: a goal that somebody made a guardrail. It asks
+/// for evidence with any `decisions`: without it there is no telling a late user from a lost one.
+fn goals(at: Position, summary: &Summary) -> Option<Verdict> {
+    let goal = summary.goals.iter().find(|goal| goal.is_harmed()).filter(|_| at.weight != Share::ALL)?;
+    let than = match goal.guardrail? {
+        Harm::Less => "fewer",
+        Harm::More => "more",
+    };
+    let times = match goal.odds_ratio {
+        Some((low, high)) if high < 1e9 => format!(" ({low:.2} to {high:.2} times as often)"),
+        Some(_) | None => String::new(),
+    };
+    let reason = format!(
+        "Goal: {} canary and {} stable users reached {} at a canary share of {}{times}: {than} than the share \
+         explains; E = {:.3e} against {:.0}",
+        goal.converted.canary,
+        goal.converted.stable,
+        goal.name,
+        at.weight,
+        goal.evidence.unwrap_or(1.0),
+        goal.threshold,
+    );
+    Some(Verdict::new(Outcome::Fail, Rule::Goal, reason))
 }
 
 /// Rules 4 and 5 as plain thresholds.

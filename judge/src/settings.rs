@@ -1,5 +1,6 @@
 //! What somebody asked of a release, checked: the ramp, its pace, the limits.
 
+use crate::goals::Goal;
 use serin_contract::Share;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub struct Settings {
     pub confirm_promotion: bool,
     /// What follows the last share.
     pub promotion: Promotion,
+    /// What users are hoped, or feared, to do.
+    pub goals: Vec<Goal>,
 }
 
 /// What the canary may not do.
@@ -79,6 +82,7 @@ impl Default for Settings {
             decisions: Decisions::Evidence,
             confirm_promotion: false,
             promotion: Promotion::Manual,
+            goals: Vec::new(),
         }
     }
 }

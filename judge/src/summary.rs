@@ -1,5 +1,6 @@
 //! The numbers that the rules look at, and that people are shown.
 
+use crate::goals::GoalSummary;
 use crate::histogram::Quantile;
 use crate::time::Time;
 use crate::window::Routing;
@@ -18,6 +19,8 @@ pub struct Summary {
     pub routing: Routing,
     /// The evidence against the canary.
     pub evidence: EvidenceSummary,
+    /// The goals, in the release's order.
+    pub goals: Vec<GoalSummary>,
     /// E of the sample ratio; a mismatch from 1000 on.
     pub sample_ratio: f64,
     /// Stable's p95 when it last had traffic beside the canary's; for shares of 100 %.

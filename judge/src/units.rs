@@ -1,10 +1,10 @@
-//! Which units were seen, erred or were slow in the running stratum, over all VMs: within a stratum a
+//! Which units were seen, erred, were slow or reached a goal in the running stratum, over all VMs: within a stratum a
 //! unit counts once, and in the arm in which it first appeared.
 
 use serin_contract::{Arm, PerArm, Sample, UnitHash};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// Units of a stratum kept for each of the three questions; beyond it the analyzer samples.
+/// Units of a stratum kept for each of the questions; beyond it the analyzer samples.
 pub const MAX: usize = 65_536;
 
 /// The packed form was not written by this program, or is cut off.
@@ -53,9 +53,36 @@ impl UnitSet {
         self.arms.retain(|unit, _| sample.has(*unit));
         self.canary = self.arms.values().filter(|arm| **arm == Arm::Canary).count() as u64;
     }
+
+    fn pack(&self, bytes: &mut Vec<u8>) {
+        bytes.extend((self.len() as u64).to_le_bytes());
+        for (unit, arm) in &self.arms {
+            bytes.extend(unit.0.to_le_bytes());
+            bytes.push(u8::from(*arm == Arm::Canary));
+        }
+    }
+
+    /// A set, and the bytes behind it.
+    fn unpack(bytes: &[u8]) -> Result<(Self, &[u8]), Damaged> {
+        let mut set = Self::default();
+        let (length, rest) = bytes.split_first_chunk::<8>().ok_or(Damaged)?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| Damaged)?;
+        let (body, rest) =
+            length.checked_mul(9).and_then(|size| rest.split_at_checked(size)).ok_or(Damaged)?;
+        for row in body.chunks_exact(9) {
+            let (unit, arm) = row.split_first_chunk::<8>().ok_or(Damaged)?;
+            let arm = match arm {
+                [0] => Arm::Stable,
+                [1] => Arm::Canary,
+                _ => return Err(Damaged),
+            };
+            set.insert(UnitHash(u64::from_le_bytes(*unit)), arm);
+        }
+        Ok((set, rest))
+    }
 }
 
-/// The three sets of a stratum.
+/// The sets of a stratum.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Units {
     /// Units that made a request.
@@ -64,19 +91,29 @@ pub struct Units {
     pub erred: UnitSet,
     /// Units that waited beyond the slow edge.
     pub slow: UnitSet,
+    /// Units that reached a goal, by its name.
+    pub converted: BTreeMap<String, UnitSet>,
 }
 
 impl Units {
-    /// Packed: for each set its length, then nine bytes a unit.
+    /// The size of the largest set but for the seen ones.
+    pub fn events(&self) -> usize {
+        let sets = [&self.erred, &self.slow].into_iter().chain(self.converted.values());
+        sets.map(UnitSet::len).max().unwrap_or(0)
+    }
+
+    /// Packed: for each set its length, then nine bytes a unit. Those of goals have their name and a zero
+    /// before them.
     pub fn to_bytes(&self) -> Vec<u8> {
         let sets = [&self.seen, &self.erred, &self.slow];
         let mut bytes = Vec::with_capacity(sets.iter().map(|set| 8 + 9 * set.len()).sum());
         for set in sets {
-            bytes.extend((set.len() as u64).to_le_bytes());
-            for (unit, arm) in &set.arms {
-                bytes.extend(unit.0.to_le_bytes());
-                bytes.push(u8::from(*arm == Arm::Canary));
-            }
+            set.pack(&mut bytes);
+        }
+        for (goal, set) in &self.converted {
+            bytes.extend(goal.as_bytes());
+            bytes.push(0);
+            set.pack(&mut bytes);
         }
         bytes
     }
@@ -89,21 +126,18 @@ impl Units {
         let mut units = Self::default();
         let mut rest = bytes;
         for set in [&mut units.seen, &mut units.erred, &mut units.slow] {
-            let (length, after) = rest.split_first_chunk::<8>().ok_or(Damaged)?;
-            let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| Damaged)?;
-            let (body, after) =
-                length.checked_mul(9).and_then(|size| after.split_at_checked(size)).ok_or(Damaged)?;
-            for row in body.chunks_exact(9) {
-                let (unit, arm) = row.split_first_chunk::<8>().ok_or(Damaged)?;
-                let arm = match arm {
-                    [0] => Arm::Stable,
-                    [1] => Arm::Canary,
-                    _ => return Err(Damaged),
-                };
-                set.insert(UnitHash(u64::from_le_bytes(*unit)), arm);
-            }
-            rest = after;
+            (*set, rest) = UnitSet::unpack(rest)?;
         }
-        if rest.is_empty() { Ok(units) } else { Err(Damaged) }
+        while !rest.is_empty() {
+            let end = rest.iter().position(|byte| *byte == 0).ok_or(Damaged)?;
+            let (goal, after) = rest.split_at(end);
+            let goal = String::from_utf8(goal.to_vec()).map_err(|_| Damaged)?;
+            let set;
+            (set, rest) = UnitSet::unpack(&after[1..])?;
+            if units.converted.insert(goal, set).is_some() {
+                return Err(Damaged);
+            }
+        }
+        Ok(units)
     }
 }

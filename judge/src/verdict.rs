@@ -43,6 +43,8 @@ pub enum Rule {
     Latency,
     /// 6: the canary's errors against stable's.
     ErrorEvidence,
+    /// Behind 6: users who reach a goal.
+    Goal,
     /// 7: what metrics and SLOs say.
     Metric,
     /// 8: enough requests.

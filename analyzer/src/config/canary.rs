@@ -3,12 +3,15 @@
 use super::document::CanaryDocument;
 use super::router::{self, Deployments, Router};
 use super::{gates, slos, sources};
+use crate::experiments::spec::goal_document;
 use crate::gates::{Gate, When};
-use crate::kinds::{CanarySpec, DecisionsSpec, LimitsSpec, RampSpec, Seconds, UnitSpec};
+use crate::kinds::{CanarySpec, DecisionsSpec, GoalSpec, LimitsSpec, RampSpec, Seconds, UnitSpec};
 use crate::sources::Sources;
 use serin_contract::plan::{self, CanaryDocument as CanaryPlanDocument, Exclude, Manual, UnitSource};
 use serin_contract::segment::SegmentDocument;
 use serin_contract::{FieldError, Sample, Share, Step, Stratum};
+use serin_judge::evidence::Harm;
+use serin_judge::goals::Goal;
 use serin_judge::settings::{Decisions, Limits, Promotion, Ramp, Settings};
 use serin_judge::slo::Slo;
 use std::fmt;
@@ -51,6 +54,8 @@ pub struct Canary {
     pub sources: Sources,
     /// What the versions should keep to.
     pub slos: Vec<Slo>,
+    /// What users are hoped, or feared, to do.
+    pub goals: Vec<GoalSpec>,
     hosts: Vec<String>,
     path_prefix: String,
     salt: Option<String>,
@@ -97,17 +102,13 @@ impl Canary {
 
     /// The filters' part of this release at a given moment.
     pub fn plan(&self, moment: &Moment) -> CanaryPlanDocument {
-        let salt = match &self.salt {
-            Some(salt) => salt.clone(),
-            None => format!("{}/{}:", self.id, self.canary_version),
-        };
         CanaryPlanDocument {
             name: self.id.to_string(),
             step: moment.step,
             stratum: moment.stratum,
             hosts: self.hosts.clone(),
             path_prefix: self.path_prefix.clone(),
-            salt,
+            salt: self.effective_salt(),
             units: self.units.clone(),
             canary_share: moment.share,
             manual: self.manual.clone(),
@@ -117,7 +118,26 @@ impl Canary {
             seen_sample: moment.seen_sample,
             event_sample: moment.event_sample,
             served_by: self.router.served_by(),
+            goals: self.goals.iter().map(goal_document).collect(),
         }
+    }
+
+    /// What goes before a unit into the hash.
+    pub fn effective_salt(&self) -> String {
+        match &self.salt {
+            Some(salt) => salt.clone(),
+            None => format!("{}/{}:", self.id, self.canary_version),
+        }
+    }
+
+    /// Where a unit stands in a request.
+    pub fn units(&self) -> &[UnitSource] {
+        &self.units
+    }
+
+    /// Who the release is for; everybody without it.
+    pub fn segment(&self) -> Option<&SegmentDocument> {
+        self.segment.as_ref()
     }
 
     /// The hosts whose requests are assigned, in all forms of a service's name.
@@ -181,6 +201,11 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
     let manual = raw.manual.compile(raw.manual_keys).ok_or_else(|| {
         FieldError::new("manualKeys", "and `manual: WithKey` go together: give both or neither")
     })?;
+    if !raw.goals.is_empty() && raw.units.is_empty() {
+        return Err(FieldError::new("goals", "are counted by users: say in units where a user's id stands"));
+    }
+    let goal = |goal: &GoalSpec| Goal { name: goal.name.clone(), guardrail: goal.guardrail.map(Harm::from) };
+    settings.goals = raw.goals.iter().map(goal).collect();
     settings.promotion = raw.promotion.into();
     if settings.promotion == Promotion::Copy && raw.deployments.is_none() {
         return Err(FieldError::new("promotion", "Copy needs spec.deployments: name both, or choose Manual"));
@@ -200,6 +225,7 @@ fn compile_spec(id: CanaryId, raw: CanarySpec, base: &Path) -> Result<Canary, Fi
         gates,
         sources,
         slos,
+        goals: raw.goals,
         hosts,
         path_prefix: raw.path_prefix,
         salt: raw.salt,

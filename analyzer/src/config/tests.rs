@@ -43,6 +43,38 @@ fn a_good_configuration_has_the_designs_defaults_and_paths_beside_the_file() {
 }
 
 #[test]
+fn goals_go_into_the_plan_and_guardrails_to_the_judge_and_wrong_ones_are_refused_by_their_path() {
+    let with = |goals: &str| load(&GOOD.replace("  limits:", &format!("  goals: {goals}\n  limits:")));
+    let goals = r#"[{name: purchase, response: {methods: [POST], pathPrefix: /buy}, guardrail: less}, {name: signup}]"#;
+    let canary = &with(goals).expect("good").canaries[0];
+    let plan = canary.idle_plan();
+    let response = plan.goals[0].response.as_ref().expect("an answer");
+    assert_eq!((response.path_prefix.as_str(), response.status), ("/buy", [200, 299]));
+    assert_eq!((plan.goals[1].name.as_str(), &plan.goals[1].response), ("signup", &None));
+    let guardrails: Vec<_> = canary.settings.goals.iter().map(|goal| goal.guardrail).collect();
+    assert_eq!(guardrails, [Some(serin_judge::evidence::Harm::Less), None]);
+    let cases = [
+        ("[{name: a b}]", "document 2: spec.goals[0].name: `a b` is not allowed: 1 to 64 letters"),
+        ("[{name: a}, {name: a}]", "document 2: spec.goals[1].name: `a` is there twice"),
+        (
+            "[{name: a, response: {pathPrefix: buy}}]",
+            "spec.goals[0].response.pathPrefix: `buy` must begin with `/`",
+        ),
+        ("[{name: a, response: {status: [200, 99]}}]", "spec.goals[0].response.status: must be a lowest"),
+        ("[{name: a, response: {methods: [post]}}]", "spec.goals[0].response.methods[0]: must be 1 to 16"),
+        ("[{name: a, guardrail: worse}]", "spec.goals[0].guardrail: unknown variant `worse`"),
+        ("[{name: a, limit: 1}]", "spec.goals[0].limit: unknown field `limit`"),
+    ];
+    for (goals, expected) in cases {
+        let refused = with(goals).expect_err(goals);
+        assert!(refused.contains(expected), "{refused}\nshould say\n{expected}");
+    }
+    let nobody = GOOD.replace("  units: [{header: X-User-Id}]\n", "  goals: [{name: a}]\n");
+    let refused = load(&nobody).expect_err("nobody");
+    assert!(refused.starts_with("document 2: spec.goals: are counted by users"), "{refused}");
+}
+
+#[test]
 fn a_wrong_configuration_is_refused_with_the_fields_path_and_what_is_allowed() {
     let cases = [
         (

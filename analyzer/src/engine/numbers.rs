@@ -5,6 +5,7 @@ use crate::metrics::board::{Family, Series, Value};
 use serde_json::Value as Json;
 use serin_contract::latency::{lower_bound, upper_bound};
 use serin_judge::anomaly::Severity;
+use serin_judge::evidence::Harm;
 use serin_judge::histogram::Histogram;
 use serin_judge::summary::Summary;
 use serin_judge::time::Time;
@@ -23,6 +24,7 @@ impl Rollout {
         self.add_traffic(&mut series, summary);
         self.add_extras(&mut series);
         self.add_judgement(&mut series);
+        add_goals(&mut series, summary);
         self.add_sources(&mut series, now);
         series.push(Series::number(Family::AlertsFiring, &[], alerts as f64));
         series
@@ -102,6 +104,21 @@ impl Rollout {
                 }
             }
             series.push(Series::number(Family::MetricState, &[&view.name, view.state], 1.0));
+        }
+    }
+}
+
+fn add_goals(series: &mut Vec<Series>, summary: &Summary) {
+    for goal in &summary.goals {
+        for (arm, users) in goal.converted.iter() {
+            series.push(Series::number(Family::GoalUsers, &[&goal.name, arm.name()], *users as f64));
+        }
+        if let (Some(guardrail), Some(evidence)) = (goal.guardrail, goal.evidence) {
+            let harm = match guardrail {
+                Harm::More => "more",
+                Harm::Less => "less",
+            };
+            series.push(Series::number(Family::GoalEvidence, &[&goal.name, harm], evidence));
         }
     }
 }

@@ -1,8 +1,8 @@
 //! `kind: Canary`: one release under test.
 
 use super::{
-    CanaryStatus, DecisionsSpec, DeploymentsSpec, ExcludeSpec, GateSpec, LimitsSpec, ManualKeys, ManualSpec,
-    MetricSpec, PromotionSpec, RampSpec, RouterSpec, SloSpec, SourcesSpec, UnitSpec, who,
+    CanaryStatus, DecisionsSpec, DeploymentsSpec, ExcludeSpec, GateSpec, GoalSpec, LimitsSpec, ManualKeys,
+    ManualSpec, MetricSpec, PromotionSpec, RampSpec, RouterSpec, SloSpec, SourcesSpec, UnitSpec, who,
 };
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -147,6 +147,14 @@ pub struct CanarySpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub slos: Option<Vec<SloSpec>>,
+    /// What users are hoped, or feared, to do: counted for each version in an experiment of its own. A
+    /// guardrail fails the release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 20),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub goals: Vec<GoalSpec>,
     /// Who makes the canary the stable version in the end.
     #[serde(default)]
     pub promotion: PromotionSpec,

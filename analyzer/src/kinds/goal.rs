@@ -3,6 +3,7 @@
 use kube::KubeSchema;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serin_judge::evidence::Harm;
 
 /// A goal.
 #[derive(KubeSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,24 @@ pub enum GuardrailSpec {
     More,
     /// An arm's users reach it less often.
     Less,
+}
+
+impl From<GuardrailSpec> for Harm {
+    fn from(guardrail: GuardrailSpec) -> Self {
+        match guardrail {
+            GuardrailSpec::More => Self::More,
+            GuardrailSpec::Less => Self::Less,
+        }
+    }
+}
+
+impl From<Harm> for GuardrailSpec {
+    fn from(harm: Harm) -> Self {
+        match harm {
+            Harm::More => Self::More,
+            Harm::Less => Self::Less,
+        }
+    }
 }
 
 /// An answer that is a goal.

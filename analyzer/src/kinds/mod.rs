@@ -34,7 +34,8 @@ pub use sources::{
     ApplicationSpec, MetricSpec, OnBreachSpec, PrometheusSpec, QueriesSpec, RangeSpec, SourcesSpec,
 };
 pub use status::{
-    CanaryStatus, ConditionKind, EvidenceStatus, HistoryEntry, MixtureStatus, PhaseStatus, VerdictStatus,
+    CanaryStatus, ConditionKind, EvidenceStatus, GoalStatus, HistoryEntry, MixtureStatus, PhaseStatus,
+    VerdictStatus,
 };
 pub use who::{ExcludeSpec, IssuedCookieSpec, ManualKeys, ManualSpec, UnitSpec};
 

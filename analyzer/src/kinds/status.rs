@@ -1,6 +1,7 @@
 //! A Canary's status: what a release is doing, for people, for other programs, and for the replica that goes
 //! on when this one ends.
 
+use super::GuardrailSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -168,6 +169,13 @@ pub struct EvidenceStatus {
     pub errors: MixtureStatus,
     /// That the canary's users wait more.
     pub slow: MixtureStatus,
+    /// That the canary's users reach a guarded goal less often, or more, whichever is harm.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 20),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub goals: Vec<GoalStatus>,
     /// That the arms have not the sizes they should have.
     pub sample_ratio: MixtureStatus,
     /// From when on a request is slow, in microseconds; nothing before stable's latency was known.
@@ -189,6 +197,19 @@ pub struct MixtureStatus {
     /// The natural logarithm of their weighted sum; nothing before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_sum: Option<f64>,
+}
+
+/// The evidence of a guarded goal.
+#[derive(JsonSchema, Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GoalStatus {
+    /// The goal.
+    pub name: String,
+    /// What is harm.
+    pub harm: GuardrailSpec,
+    /// Its numbers.
+    #[serde(default)]
+    pub evidence: MixtureStatus,
 }
 
 /// One line of a release's history.

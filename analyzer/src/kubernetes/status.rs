@@ -2,12 +2,14 @@
 
 use crate::engine::Release;
 use crate::kinds::{
-    CanaryStatus, ConditionKind, EvidenceStatus, HistoryEntry, MixtureStatus, PhaseStatus, VerdictStatus,
+    CanaryStatus, ConditionKind, EvidenceStatus, GoalStatus, HistoryEntry, MixtureStatus, PhaseStatus,
+    VerdictStatus,
 };
 use crate::sources::ledger::Source;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as KubeTime};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
+use serin_judge::goals::CarriedGoal;
 use serin_judge::ramp::{Phase, Transition};
 use serin_judge::time::Time;
 use std::time::Duration;
@@ -85,9 +87,18 @@ pub(super) fn is_transition(old: &CanaryStatus, new: &CanaryStatus) -> bool {
 fn evidence(release: &Release) -> EvidenceStatus {
     let (carried, summary) = (&release.carried, &release.view.summary);
     let mixture = |value, starts, log_sum| MixtureStatus { value, starts, log_sum };
+    let goal = |(name, goal): (&String, &CarriedGoal)| {
+        let value = summary.goals.iter().find(|known| known.name == *name).and_then(|known| known.evidence);
+        GoalStatus {
+            name: name.clone(),
+            harm: goal.harm.into(),
+            evidence: mixture(value.unwrap_or(1.0), goal.stopped.starts, goal.stopped.log_sum),
+        }
+    };
     EvidenceStatus {
         errors: mixture(summary.evidence.errors, carried.errors.starts, carried.errors.log_sum),
         slow: mixture(summary.evidence.slow, carried.slow.starts, carried.slow.log_sum),
+        goals: carried.goals.iter().map(goal).collect(),
         sample_ratio: mixture(
             summary.sample_ratio,
             carried.sample_ratio.strata,

@@ -1,10 +1,11 @@
 //! From a Canary's status to the release that another replica, or this one before its end, has left.
 
 use crate::engine::Takeover;
-use crate::kinds::{CanaryStatus, EvidenceStatus, HistoryEntry, MixtureStatus};
+use crate::kinds::{CanaryStatus, EvidenceStatus, GoalStatus, HistoryEntry, MixtureStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as KubeTime;
 use serde_json::json;
 use serin_contract::{Share, Step, Stratum};
+use serin_judge::goals::CarriedGoal;
 use serin_judge::observations::Carried;
 use serin_judge::ramp::{State, Transition};
 use serin_judge::time::Time;
@@ -43,9 +44,13 @@ pub(super) fn of(status: &CanaryStatus, me: &str, now: Time) -> Option<Takeover>
 fn carried(evidence: &EvidenceStatus) -> Carried {
     let mixture =
         |status: &MixtureStatus| evidence::Stopped { starts: status.starts, log_sum: status.log_sum };
+    let goal = |goal: &GoalStatus| {
+        (goal.name.clone(), CarriedGoal { harm: goal.harm.into(), stopped: mixture(&goal.evidence) })
+    };
     Carried {
         errors: mixture(&evidence.errors),
         slow: mixture(&evidence.slow),
+        goals: evidence.goals.iter().map(goal).collect(),
         sample_ratio: sample_ratio::Stopped {
             strata: evidence.sample_ratio.starts,
             log_sum: evidence.sample_ratio.log_sum,

@@ -39,13 +39,17 @@ pub enum Family {
     MetricValue,
     /// `serin_metric_state`
     MetricState,
+    /// `serin_goal_users`
+    GoalUsers,
+    /// `serin_goal_evidence`
+    GoalEvidence,
     /// `serin_alerts_firing`
     AlertsFiring,
 }
 
 impl Family {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Requests,
         Self::Duration,
         Self::Connections,
@@ -61,6 +65,8 @@ impl Family {
         Self::SourceSeconds,
         Self::MetricValue,
         Self::MetricState,
+        Self::GoalUsers,
+        Self::GoalEvidence,
         Self::AlertsFiring,
     ];
 
@@ -126,6 +132,18 @@ impl Family {
                 GAUGE,
                 "1 for where the user's own limit stands: kept, broken or unknown.",
                 &["metric", "state"],
+            ),
+            Self::GoalUsers => (
+                "serin_goal_users",
+                GAUGE,
+                "Users who reached the goal in the running stratum.",
+                &["goal", "version"],
+            ),
+            Self::GoalEvidence => (
+                "serin_goal_evidence",
+                GAUGE,
+                "E-value of a guardrail's harm, 1 is none.",
+                &["goal", "guardrail"],
             ),
             Self::AlertsFiring => ("serin_alerts_firing", GAUGE, "Alerts that are so now.", &[]),
         }

@@ -1,6 +1,8 @@
 //! What may stand in a plan: names, hosts, units, keys.
 
-use super::{COOKIE_AGES_S, CanaryDocument, CanaryPlan, Exclude, IssuedCookie, Manual, UnitSource};
+use super::{
+    COOKIE_AGES_S, CanaryDocument, CanaryPlan, Exclude, IssuedCookie, Manual, UnitSource, experiment,
+};
 use crate::attributes;
 use crate::hosts::without_port;
 use crate::parse::FieldError;
@@ -68,6 +70,7 @@ pub(super) fn canary(raw: CanaryDocument) -> Result<CanaryPlan, FieldError> {
         slow_edge_us: raw.slow_edge_us,
         seen_sample: raw.seen_sample,
         event_sample: raw.event_sample,
+        goals: experiment::check_goals(raw.goals)?,
         served_by: raw.served_by,
     })
 }

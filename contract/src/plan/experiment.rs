@@ -241,6 +241,13 @@ impl ExperimentPlan {
     }
 }
 
+impl GoalDocument {
+    /// Whether an answer to such a request can be this goal without the service's saying so.
+    pub fn covers(&self, path: &[u8], method: &[u8]) -> bool {
+        self.response.as_ref().is_some_and(|response| response.covers(path, method))
+    }
+}
+
 impl ResponseGoal {
     /// Whether an answer to such a request can be this goal.
     pub fn covers(&self, path: &[u8], method: &[u8]) -> bool {
@@ -338,7 +345,7 @@ fn check_keep(raw: KeepDocument) -> Result<KeepDocument, FieldError> {
     Ok(KeepDocument { cookie, ..raw })
 }
 
-fn check_goals(goals: Vec<GoalDocument>) -> Result<Vec<GoalDocument>, FieldError> {
+pub(super) fn check_goals(goals: Vec<GoalDocument>) -> Result<Vec<GoalDocument>, FieldError> {
     if goals.len() > MAX_GOALS {
         return Err(FieldError::new("goals", format!("there are more than {MAX_GOALS}")));
     }

@@ -6,7 +6,7 @@ pub mod experiment;
 mod keep;
 
 pub use check::{check_host, check_name};
-pub use experiment::{ExperimentDocument, ExperimentPlan};
+pub use experiment::{ExperimentDocument, ExperimentPlan, GoalDocument};
 
 use crate::attributes::{self, Claim, RequestHeaders};
 use crate::hosts::{HostTable, without_port};
@@ -78,6 +78,9 @@ pub struct CanaryDocument {
     /// The clusters (`xds.cluster_name`) of each version. Istio's are called
     /// `outbound|PORT|SUBSET|HOST`; `outbound|*|SUBSET|HOST` stands for every port.
     pub served_by: PerArm<Vec<String>>,
+    /// What users are hoped, or feared, to do: counted by the arm that the canary gave them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub goals: Vec<GoalDocument>,
 }
 
 fn root() -> String {
@@ -204,6 +207,8 @@ pub struct CanaryPlan {
     pub seen_sample: Sample,
     /// Which units are reported as erred or slow.
     pub event_sample: Sample,
+    /// See [`CanaryDocument::goals`].
+    pub goals: Vec<GoalDocument>,
     served_by: PerArm<Vec<String>>,
 }
 

@@ -24,14 +24,17 @@ pub struct ExperimentReport {
     pub arms: BTreeMap<String, ExperimentArm>,
 }
 
+/// By the goal's name: unit, how often it reached it since the last report, and the sum of its values.
+pub type GoalRows = BTreeMap<String, Vec<(UnitHash, u64, f64)>>;
+
 /// What happened in one arm.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExperimentArm {
     /// Units that were exposed. A VM may list a unit again; it counts once all the same.
     pub seen: Vec<UnitHash>,
-    /// By the goal's name: unit, how often it reached it since the last report, and the sum of its values.
-    pub goals: BTreeMap<String, Vec<(UnitHash, u64, f64)>>,
+    /// Who reached which goal.
+    pub goals: GoalRows,
 }
 
 impl ExperimentReport {
@@ -50,25 +53,27 @@ impl ExperimentReport {
 
 impl ExperimentArm {
     fn check(&self) -> Result<(), FieldError> {
-        if self.goals.len() > MAX_GOALS {
-            return Err(FieldError::new("goals", format!("there are more than {MAX_GOALS}")));
-        }
-        for (goal, rows) in &self.goals {
-            check_word("goals", goal)?;
-            for (place, (_, count, sum)) in rows.iter().enumerate() {
-                let field = format!("goals.{goal}[{place}]");
-                check_count(&field, *count)?;
-                if *count == 0 {
-                    return Err(FieldError::new(
-                        field,
-                        format!("counts nothing: allowed are 1 to {MAX_COUNT}"),
-                    ));
-                }
-                if !(-MAX_VALUE..=MAX_VALUE).contains(sum) {
-                    return Err(FieldError::new(field, format!("{sum} is not a sum that a goal can reach")));
-                }
+        check_goals(&self.goals)
+    }
+}
+
+/// Of experiments and of canaries alike.
+pub(super) fn check_goals(goals: &GoalRows) -> Result<(), FieldError> {
+    if goals.len() > MAX_GOALS {
+        return Err(FieldError::new("goals", format!("there are more than {MAX_GOALS}")));
+    }
+    for (goal, rows) in goals {
+        check_word("goals", goal)?;
+        for (place, (_, count, sum)) in rows.iter().enumerate() {
+            let field = format!("goals.{goal}[{place}]");
+            check_count(&field, *count)?;
+            if *count == 0 {
+                return Err(FieldError::new(field, format!("counts nothing: allowed are 1 to {MAX_COUNT}")));
+            }
+            if !(-MAX_VALUE..=MAX_VALUE).contains(sum) {
+                return Err(FieldError::new(field, format!("{sum} is not a sum that a goal can reach")));
             }
         }
-        Ok(())
     }
+    Ok(())
 }

@@ -16,7 +16,7 @@ pub const MAX_PENDING: usize = 131_072;
 /// Bytes of a listed unit: 16 digits, two quotes, a comma.
 const UNIT_BYTES: usize = 19;
 /// Bytes of a goal's row at most: the unit, a count of up to 13 digits, a sum of up to 24, brackets.
-const GOAL_BYTES: usize = 64;
+pub const GOAL_BYTES: usize = 64;
 
 /// The book of one experiment.
 #[derive(Debug)]

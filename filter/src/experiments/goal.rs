@@ -1,7 +1,6 @@
 //! Which goals an answer reaches: by its status, or because the service says so.
 
-use super::Membership;
-use serin_contract::plan::ExperimentPlan;
+use serin_contract::plan::GoalDocument;
 use serin_contract::report::MAX_VALUE;
 
 /// How many goals one answer may name.
@@ -16,23 +15,25 @@ pub struct Reached {
     pub value: f64,
 }
 
-/// The goals of one experiment that an answer reaches. `said` is the service's `x-serin-goal`. A goal
-/// that the service names counts as often as it is named, and then not by its status as well.
-pub fn reached(
-    experiment: &ExperimentPlan,
-    member: &Membership,
-    status: u16,
-    said: Option<&[u8]>,
-) -> Vec<Reached> {
+/// Which goals an answer to a request can be, a bit for each, by the request's method and path.
+pub fn possible(goals: &[GoalDocument], path: &[u8], method: &[u8]) -> u32 {
+    let bits = goals.iter().enumerate().filter(|(_, goal)| goal.covers(path, method));
+    bits.fold(0, |bits, (place, _)| bits | 1 << place)
+}
+
+/// The goals of one experiment or canary that an answer reaches: `possible` are those that its request can
+/// reach by itself, `said` is the service's `x-serin-goal`. A goal that the service names counts as often as
+/// it is named, and then not by its status as well.
+pub fn reached(known: &[GoalDocument], possible: u32, status: u16, said: Option<&[u8]>) -> Vec<Reached> {
     let mut goals = Vec::new();
     let names = said.unwrap_or_default().split(|byte| *byte == b',').take(MAX_NAMED);
     for (name, value) in names.filter_map(parse) {
-        if let Some(goal) = experiment.goal(name) {
+        if let Some(goal) = known.iter().position(|goal| goal.name.as_bytes() == name) {
             goals.push(Reached { goal, value });
         }
     }
-    for (goal, document) in experiment.goals.iter().enumerate() {
-        let possible = member.goals & 1 << goal != 0;
+    for (goal, document) in known.iter().enumerate() {
+        let possible = possible & 1 << goal != 0;
         let met = document.response.as_ref().is_some_and(|response| response.is_met_by(status));
         if possible && met && goals.iter().all(|known| known.goal != goal) {
             goals.push(Reached { goal, value: 0.0 });

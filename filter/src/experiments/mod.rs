@@ -10,8 +10,8 @@
 mod book;
 mod goal;
 
-pub use book::{Book, MAX_PENDING};
-pub use goal::{Reached, reached};
+pub use book::{Book, GOAL_BYTES, MAX_PENDING};
+pub use goal::{Reached, possible, reached};
 
 use crate::decide::{Choice, Decision};
 use crate::issue::{SetCookie, came_over_tls};
@@ -72,7 +72,7 @@ pub fn assign(
             continue;
         }
         let Some(member) = assignment.add(experiment, index, decision, request) else { continue };
-        member.goals = possible_goals(experiment, &path, &method);
+        member.goals = possible(&experiment.goals, &path, &method);
     }
     (!assignment.memberships.is_empty()).then_some(assignment)
 }
@@ -140,12 +140,4 @@ fn append(text: &mut String, parts: &[&str]) {
         text.push(';');
     }
     text.extend(parts.iter().copied());
-}
-
-fn possible_goals(experiment: &ExperimentPlan, path: &[u8], method: &[u8]) -> u32 {
-    let covered = |goal: &&serin_contract::plan::experiment::GoalDocument| {
-        goal.response.as_ref().is_some_and(|response| response.covers(path, method))
-    };
-    let bits = experiment.goals.iter().enumerate().filter(|(_, goal)| covered(goal));
-    bits.fold(0, |bits, (place, _)| bits | 1 << place)
 }

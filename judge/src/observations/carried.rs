@@ -2,10 +2,12 @@
 //! and the edges. A stranger's numbers are few enough for a Canary's status.
 
 use super::{Observations, SlowEdge};
-use crate::evidence::{self, Mixture};
+use crate::evidence::{self, Harm, Mixture};
+use crate::goals::{CarriedGoal, Goals};
 use crate::sample_ratio::{self, SampleRatio};
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The evidence's few numbers. The strata that they come from have stopped: the next one starts afresh, and
 /// E never falls below what they add to it.
@@ -16,6 +18,9 @@ pub struct Carried {
     pub errors: evidence::Stopped,
     /// Slowness.
     pub slow: evidence::Stopped,
+    /// Guardrails, by the goal's name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub goals: BTreeMap<String, CarriedGoal>,
     /// The arms' sizes.
     pub sample_ratio: sample_ratio::Stopped,
     /// From when on a request is slow, in microseconds.
@@ -30,6 +35,7 @@ impl Observations {
         Carried {
             errors: self.errors.stopped(),
             slow: self.slow.stopped(),
+            goals: self.goals.carried(),
             sample_ratio: self.sample_ratio.stopped(),
             slow_edge_us: self.edge.micros,
             stable_p95_us: self.last_stable_p95,
@@ -40,8 +46,9 @@ impl Observations {
     /// and nothing that the other had acknowledged counts again.
     pub fn carry_on(carried: &Carried, now: Time) -> Self {
         Self {
-            errors: Mixture::carry_on(carried.errors),
-            slow: Mixture::carry_on(carried.slow),
+            errors: Mixture::carry_on(Harm::More, carried.errors),
+            slow: Mixture::carry_on(Harm::More, carried.slow),
+            goals: Goals::carry_on(&carried.goals),
             sample_ratio: SampleRatio::carry_on(carried.sample_ratio),
             edge: SlowEdge { micros: carried.slow_edge_us, ..SlowEdge::default() },
             last_stable_p95: carried.stable_p95_us,

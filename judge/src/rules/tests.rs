@@ -115,6 +115,43 @@ fn a_canary_as_good_as_stable_goes_on() {
 }
 
 #[test]
+fn a_harmed_goal_fails_behind_errors_and_before_every_hold_with_any_decisions() {
+    let harmed = |summary: &mut Summary, weight: Share| {
+        summary.goals = vec![crate::goals::GoalSummary {
+            name: "purchase".to_owned(),
+            guardrail: Some(Harm::Less),
+            converted: PerArm { stable: 90, canary: 1 },
+            evidence: Some(20.5),
+            threshold: 20.0,
+            odds_ratio: confidence::odds_ratio(weight.fraction(), 1.0, 90.0, 0.05),
+        }];
+    };
+    let mut scene = Scene::healthy();
+    let mut summary = scene.summary();
+    harmed(&mut summary, scene.at.weight);
+    let words = "Goal: 1 canary and 90 stable users reached purchase at a canary share of 10 %";
+    expect(&scene.judge_summary(&summary), Outcome::Fail, Rule::Goal, words);
+    // Nobody reports any more, and too few requests came: what is known to be bad does not wait.
+    summary.last_report = None;
+    summary.step_requests.canary = 0;
+    expect(&scene.judge_summary(&summary), Outcome::Fail, Rule::Goal, "fewer than the share explains");
+    scene.settings.decisions = Decisions::Point;
+    expect(&scene.judge_summary(&summary), Outcome::Fail, Rule::Goal, "E = 2.050e1 against 20");
+    // Below its threshold, or with everybody in the canary, it fails nobody.
+    summary.goals[0].threshold = 40.0;
+    assert_eq!(scene.judge_summary(&summary).outcome, Outcome::Hold);
+    summary.goals[0].threshold = 20.0;
+    let everybody = Position { weight: Share::ALL, ..scene.at };
+    let verdict = judge(&scene.settings, everybody, &summary, &Facts::default(), scene.now);
+    assert_eq!(verdict.outcome, Outcome::Hold);
+    // Errors say more of the cause.
+    let broken = Scene::broken();
+    let mut summary = broken.summary();
+    harmed(&mut summary, broken.at.weight);
+    expect(&broken.judge_summary(&summary), Outcome::Fail, Rule::ErrorRate, "error rate too high");
+}
+
+#[test]
 fn without_any_report_the_weight_holds() {
     expect(&Scene::at(10.0).judge(), Outcome::Hold, Rule::Data, "no filter has reported yet");
 }

@@ -16,7 +16,7 @@ pub use canary::{Canary, History, MetricLimit, Outcome, Phase, Router, SourceHea
 pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, ReportReadErrors, Stopping};
 pub use filter::{Deed, Filter, Intent};
 pub use live::{LiveErrors, LiveFrame, Session, SignIn, SignInErrors};
-pub use numbers::{Evidence, Routing, Summary, SummaryOfArm, Tally, Totals, TotalsOfArm};
+pub use numbers::{Evidence, GoalNumbers, Routing, Summary, SummaryOfArm, Tally, Totals, TotalsOfArm};
 pub use report::{ArmReport, CanaryReport, Reply, Report};
 pub use rollout::{Affected, ReportFormat, RolloutReport};
 pub use sample::{Anomaly, Burn, Sample, SampleOfVersion, Standing, TrafficOfSource, Versions};

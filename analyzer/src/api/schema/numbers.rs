@@ -14,6 +14,8 @@ pub struct Summary {
     pub routing: Routing,
     /// The evidence against the canary.
     pub evidence: Evidence,
+    /// The goals, in the spec's order.
+    pub goals: Vec<GoalNumbers>,
     /// E of the sample ratio; a mismatch from 1000 on.
     pub sample_ratio: f64,
     /// Stable's p95 in seconds when it last had traffic beside the canary's.
@@ -51,6 +53,25 @@ pub struct SummaryOfArm {
     pub erring_units: u64,
     /// Units that were slow in the stratum.
     pub slow_units: u64,
+}
+
+/// A goal in the running stratum.
+#[derive(ToSchema)]
+pub struct GoalNumbers {
+    /// Its name.
+    #[schema(example = "purchase")]
+    pub name: String,
+    /// What fails the release, `more` or `less`; null for a goal that is only counted.
+    pub guardrail: Option<String>,
+    /// Users who reached it in this stratum.
+    pub converted: PerArm<u64>,
+    /// E of a guardrail's harm.
+    pub evidence: Option<f64>,
+    /// A fail from here on.
+    pub threshold: f64,
+    /// How many times as often canary users reach it as stable ones, in odds: lower and upper bound. Null
+    /// with one arm.
+    pub odds_ratio: Option<Vec<f64>>,
 }
 
 /// Whether traffic goes where it is sent.

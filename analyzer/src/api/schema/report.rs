@@ -74,6 +74,8 @@ pub struct ArmReport {
     pub erred: Option<Vec<String>>,
     /// Units that were first slow.
     pub slow: Option<Vec<String>>,
+    /// By the goal's name, rows of a unit, how often it reached it, and the sum of its values.
+    pub goals: Option<serde_json::Value>,
 }
 
 /// The analyzer's answer to a report.
