@@ -4,13 +4,13 @@
 use super::core::Core;
 use super::{Engine, Message};
 use crate::experiments::book::{Book, Loose, Source, Status};
-use crate::experiments::desk::{Assigned, Counted, Draft, Evaluated, Moves, Refused};
+use crate::experiments::desk::{Assigned, Converted, Counted, Draft, Evaluated, Moves, Refused};
 use crate::experiments::funnel::{Funnel, Gatherer};
 use crate::experiments::spec::written;
 use crate::experiments::{Event, Experiment, ExperimentSpec};
 use crate::store::{StoreError, Write};
 use serde::Serialize;
-use serin_contract::ExperimentReport;
+use serin_contract::{CanaryReport, ExperimentReport};
 use serin_judge::experiment::Results;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
@@ -29,6 +29,9 @@ pub struct ExperimentView {
     pub status: Status,
     /// Who may change it.
     pub source: Source,
+    /// The canary whose release it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
     /// When it was created.
     pub created: String,
     /// When it ended.
@@ -52,6 +55,7 @@ impl ExperimentView {
             name: experiment.name().to_owned(),
             status: book.status(now),
             source: book.record.source,
+            canary: book.canary().map(str::to_owned),
             created: written(book.record.created),
             ended: book.record.ended.map(written),
             step: book.step().0,
@@ -77,11 +81,17 @@ impl Core {
         }
         let mut draft = self.experiments.draft(&*self.store, now);
         let answers: Vec<Reply> = asked.into_iter().map(|Ask(ask)| ask(&mut draft, now)).collect();
+        let converted = draft.take_converted();
         let (books, writes) = draft.finish();
         let committed = if writes.is_empty() { Ok(()) } else { self.commit(&writes) };
         match committed {
             Ok(()) => {
                 self.experiments.adopt(books, now);
+                for Converted { canary, goal, unit, arm, step } in converted {
+                    if let Some(rollout) = self.rollouts.get_mut(&canary) {
+                        rollout.converted(&goal, unit, arm, step);
+                    }
+                }
                 self.publish();
                 answers.into_iter().for_each(|answer| answer(Ok(())));
             }
@@ -100,12 +110,16 @@ impl Core {
     pub(super) fn count_experiments(
         &self,
         reports: &[&ExperimentReport],
+        canaries: &[&CanaryReport],
         writes: &mut Vec<Write>,
         now: Time,
     ) -> Result<BTreeMap<String, Book>, StoreError> {
         let mut draft = self.experiments.draft(&*self.store, now);
         for report in reports {
             draft.report(report)?;
+        }
+        for entry in canaries {
+            self.count_release(&mut draft, entry)?;
         }
         let (books, more) = draft.finish();
         writes.extend(more);

@@ -13,6 +13,7 @@ mod gating;
 mod ingest;
 mod numbers;
 mod plans;
+mod releases;
 mod reload;
 mod reporting;
 mod resume;

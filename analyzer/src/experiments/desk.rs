@@ -4,10 +4,12 @@
 mod assign;
 mod change;
 mod count;
+mod release;
 
 pub use assign::{Assigned, Evaluated};
 pub use change::Moves;
 pub use count::Counted;
+pub use release::{Changes, Converted, Counting};
 
 use super::book::{Book, Record, Source, Status};
 use super::spec::Experiment;
@@ -170,6 +172,7 @@ impl Desk {
             units: HashMap::new(),
             keys: HashMap::new(),
             writes: Vec::new(),
+            converted: Vec::new(),
         }
     }
 
@@ -192,6 +195,8 @@ pub struct Draft<'a> {
     units: HashMap<(String, UnitHash), (Unit, bool)>,
     keys: HashMap<String, KeptAnswer>,
     writes: Vec<Write>,
+    /// Conversions of users of releases, for their judges.
+    converted: Vec<Converted>,
 }
 
 impl Draft<'_> {

@@ -16,6 +16,9 @@ use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The goal of an experiment that names none.
+pub const CONVERSION: &str = "conversion";
+
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -220,7 +223,7 @@ impl Experiment {
 
 fn goals(spec: &ExperimentSpec) -> Vec<(String, Role)> {
     if spec.goals.is_empty() {
-        return vec![("conversion".to_owned(), Role::Metric)];
+        return vec![(CONVERSION.to_owned(), Role::Metric)];
     }
     let role = |goal: &GoalSpec| match goal.guardrail {
         None => Role::Metric,
@@ -246,7 +249,7 @@ fn document(id: &str, spec: &ExperimentSpec) -> Result<ExperimentDocument, Field
     });
     let mut goals: Vec<GoalDocument> = spec.goals.iter().map(goal_document).collect();
     if goals.is_empty() {
-        goals.push(GoalDocument { name: "conversion".to_owned(), response: None });
+        goals.push(GoalDocument { name: CONVERSION.to_owned(), response: None });
     }
     Ok(ExperimentDocument {
         id: id.to_owned(),

@@ -166,8 +166,11 @@ pub struct Experiment {
     pub name: String,
     /// `scheduled`, `running` or `ended`.
     pub status: String,
-    /// `api` or `file`: who may change it.
+    /// `api`, `file` or `canary`: who may change it.
     pub source: String,
+    /// The canary whose release it belongs to, as `namespace/name`.
+    #[schema(required = false, nullable = false)]
+    pub canary: Option<String>,
     /// When it was created.
     pub created: String,
     /// When it ended.
@@ -349,6 +352,10 @@ pub struct Results {
     pub sample_ratio: SampleRatio,
     /// Each period of constant shares.
     pub steps: Vec<serde_json::Value>,
+    /// Of a release's experiment: `canary` and `metrics`, which has errors, latency and conversions of both
+    /// versions in each step, and over all steps standardised.
+    #[schema(required = false, nullable = false)]
+    pub release: Option<serde_json::Value>,
 }
 
 /// The classical analysis of two arms.
@@ -414,8 +421,10 @@ pub struct GuardrailResult {
     pub arm: String,
     /// `guardrail_more` or `guardrail_less`.
     pub role: String,
-    /// The evidence for harm; at its threshold from 20 on.
+    /// The evidence for harm.
     pub e_value: f64,
+    /// From when on it is acted upon.
+    pub threshold: f64,
     /// Whether it is there.
     pub harmed: bool,
 }
