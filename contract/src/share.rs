@@ -96,6 +96,12 @@ impl Share {
         f64::from(self.0) / f64::from(WHOLE)
     }
 
+    /// What is left for the others.
+    #[must_use]
+    pub fn rest(self) -> Self {
+        Self(WHOLE - self.0)
+    }
+
     /// Both together, at most the whole.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {

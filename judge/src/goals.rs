@@ -53,7 +53,7 @@ pub struct CarriedGoal {
 }
 
 /// A goal at a moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GoalSummary {
     /// Its name.
     pub name: String,

@@ -6,7 +6,7 @@ pub use carried::Carried;
 
 use crate::confidence;
 use crate::evidence::Mixture;
-use crate::goals::Goals;
+use crate::goals::{GoalSummary, Goals};
 use crate::histogram::{Histogram, Quantile};
 use crate::sample_ratio::SampleRatio;
 use crate::settings::Settings;
@@ -226,6 +226,18 @@ impl Observations {
         }
     }
 
+    /// A unit that was seen under this step has reached a goal, which no filter saw.
+    pub fn converted(&mut self, goal: &str, unit: UnitHash, arm: Arm, step: Step) {
+        if step != self.step || !self.goals.has(goal) || !self.event_sample.has(unit) {
+            return;
+        }
+        if self.units.converted.entry(goal.to_owned()).or_default().insert(unit, arm) {
+            let mut new = PerArm::default();
+            *new.get_mut(arm) = 1;
+            self.goals.count(goal, self.share.fraction(), new);
+        }
+    }
+
     /// After enough stable requests the edge is set once for the stratum; until then, and with one arm
     /// only, the edge before it holds.
     fn set_edge(&mut self, settings: &Settings, entry: &CanaryReport) {
@@ -285,6 +297,11 @@ impl Observations {
     /// E of errors and of slowness.
     pub fn evidence(&self) -> (f64, f64) {
         (self.errors.e_value(), self.slow.e_value())
+    }
+
+    /// The goals, in the release's order.
+    pub fn goals(&self, settings: &Settings) -> Vec<GoalSummary> {
+        self.goals.summary(&settings.goals, self.share, settings.false_rollback_rate)
     }
 
     /// The stratum's units, packed.
@@ -347,7 +364,7 @@ impl Observations {
                     alpha,
                 ),
             },
-            goals: self.goals.summary(&settings.goals, self.share, alpha),
+            goals: self.goals(settings),
             sample_ratio: self.sample_ratio.e_value(),
             last_stable_p95: self.last_stable_p95.map_or(Quantile::Unknown, Quantile::Micros),
             slow_edge: self.slow_edge(settings),

@@ -49,6 +49,8 @@ pub(super) struct Core {
     desk: Desk,
     receivers: Receivers,
     next_board: Time,
+    /// When this program began.
+    pub(super) started: Time,
 }
 
 impl Core {
@@ -89,7 +91,9 @@ impl Core {
             desk: Desk::default(),
             receivers,
             next_board: now,
+            started: now,
         };
+        core.follow_releases(now);
         core.show();
         Ok(core)
     }
@@ -247,6 +251,8 @@ impl Core {
                 send_weight(self.queue.clone(), self.cluster.clone(), id.clone(), &rollout.spec, due);
             }
         }
+        // Behind the weights: a rollback does not wait for what is only counted.
+        self.follow_releases(now);
     }
 
     /// One transaction, timed.

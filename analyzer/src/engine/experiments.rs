@@ -4,13 +4,13 @@
 use super::core::Core;
 use super::{Engine, Message};
 use crate::experiments::book::{Book, Loose, Source, Status};
-use crate::experiments::desk::{Assigned, Counted, Draft, Evaluated, Moves, Object, Refused};
+use crate::experiments::desk::{Assigned, Converted, Counted, Draft, Evaluated, Moves, Object, Refused};
 use crate::experiments::funnel::{Funnel, Gatherer};
 use crate::experiments::spec::written;
 use crate::experiments::{Event, Experiment, ExperimentSpec};
 use crate::store::{StoreError, Write};
 use serde::Serialize;
-use serin_contract::ExperimentReport;
+use serin_contract::{CanaryReport, ExperimentReport};
 use serin_judge::experiment::Results;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
@@ -35,6 +35,9 @@ pub struct ExperimentView {
     /// That object's uid.
     #[serde(skip)]
     pub uid: Option<String>,
+    /// The canary whose release it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<String>,
     /// When it was created.
     pub created: String,
     /// When it ended.
@@ -60,6 +63,7 @@ impl ExperimentView {
             source: book.record.source,
             namespace: book.record.origin.as_ref().map(|origin| origin.namespace.clone()),
             uid: book.record.origin.as_ref().map(|origin| origin.uid.clone()),
+            canary: book.canary().map(str::to_owned),
             created: written(book.record.created),
             ended: book.record.ended.map(written),
             step: book.step().0,
@@ -85,11 +89,17 @@ impl Core {
         }
         let mut draft = self.experiments.draft(&*self.store, now);
         let answers: Vec<Reply> = asked.into_iter().map(|Ask(ask)| ask(&mut draft, now)).collect();
+        let converted = draft.take_converted();
         let (books, writes) = draft.finish();
         let committed = if writes.is_empty() { Ok(()) } else { self.commit(&writes) };
         match committed {
             Ok(()) => {
                 self.experiments.adopt(books, now);
+                for Converted { canary, goal, unit, arm, step } in converted {
+                    if let Some(rollout) = self.rollouts.get_mut(&canary) {
+                        rollout.converted(&goal, unit, arm, step);
+                    }
+                }
                 self.publish();
                 answers.into_iter().for_each(|answer| answer(Ok(())));
             }
@@ -108,12 +118,16 @@ impl Core {
     pub(super) fn count_experiments(
         &self,
         reports: &[&ExperimentReport],
+        canaries: &[&CanaryReport],
         writes: &mut Vec<Write>,
         now: Time,
     ) -> Result<BTreeMap<String, Book>, StoreError> {
         let mut draft = self.experiments.draft(&*self.store, now);
         for report in reports {
             draft.report(report)?;
+        }
+        for entry in canaries {
+            self.count_release(&mut draft, entry)?;
         }
         let (books, more) = draft.finish();
         writes.extend(more);

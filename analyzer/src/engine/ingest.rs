@@ -42,7 +42,8 @@ impl Core {
         }
         let _timer = self.metrics.decision_seconds.start_timer();
         let (mut writes, fresh, experiments) = self.sort_out(&waiting, now);
-        let stored = self.count_experiments(&experiments, &mut writes, now).and_then(|books| {
+        let canaries: Vec<&CanaryReport> = fresh.iter().flat_map(|part| &part.entries).collect();
+        let stored = self.count_experiments(&experiments, &canaries, &mut writes, now).and_then(|books| {
             if !writes.is_empty() {
                 self.commit(&writes)?;
             }

@@ -14,6 +14,7 @@ mod ingest;
 mod live;
 mod numbers;
 mod plans;
+mod releases;
 mod reload;
 mod reporting;
 mod resume;

@@ -3,6 +3,7 @@
 use super::core::{Core, open};
 use super::rollout::Rollout;
 use crate::config::{Canary, Configuration};
+use crate::experiments::release;
 use crate::store::Write;
 use serin_contract::Share;
 use serin_judge::time::Time;
@@ -79,6 +80,10 @@ pub(super) fn check_changed(rollout: &Rollout, canary: &Canary, now: Time) -> Re
             "{}: router cannot change at {}: roll back or finish the release first",
             canary.id, rollout.state.weight
         ));
+    }
+    if release::is_under_way(rollout.state.phase) {
+        release::check_goals(&rollout.spec.goals, &canary.goals)
+            .map_err(|error| format!("{}: {error}", canary.id))?;
     }
     serin_judge::ramp::versions_changed(&rollout.state, &canary.stable_version, &canary.canary_version, now)
         .map(drop)

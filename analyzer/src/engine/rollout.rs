@@ -18,7 +18,7 @@ use crate::sources::ledger::Ledger;
 use crate::store::{RolloutReport, Snapshot, Write};
 use serin_contract::plan::CanaryDocument;
 use serin_contract::report::Instance;
-use serin_contract::{CanaryReport, Share};
+use serin_contract::{Arm, CanaryReport, Share, Step, UnitHash};
 use serin_judge::anomaly::Anomaly;
 use serin_judge::observations::Observations;
 use serin_judge::ramp::{self, Action, Facts, Phase, State, Transition};
@@ -60,6 +60,8 @@ pub(super) struct Rollout {
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) sampler: Sampler,
     pub(super) next_tick: Time,
+    /// Its experiment, where there is one.
+    pub(super) experiment: Option<String>,
     /// Whether reports came since the judge last looked.
     unjudged: bool,
 }
@@ -93,6 +95,7 @@ impl Rollout {
             outgoing: Vec::new(),
             history: VecDeque::new(),
             samples: VecDeque::new(),
+            experiment: None,
             unjudged: false,
             spec,
             state,
@@ -113,6 +116,12 @@ impl Rollout {
             self.offset += 1;
         }
         self.observations.report(&self.spec.settings, sender, interval, entries, now);
+        self.unjudged = true;
+    }
+
+    /// A user of this step has reached a goal, as the API is told.
+    pub(super) fn converted(&mut self, goal: &str, unit: UnitHash, arm: Arm, step: Step) {
+        self.observations.converted(goal, unit, arm, step);
         self.unjudged = true;
     }
 

@@ -32,6 +32,8 @@ pub struct CanaryView {
     pub stable_version: String,
     /// The version under test.
     pub canary_version: String,
+    /// The id of the rollout's experiment; none before its first weight.
+    pub experiment: Option<String>,
     /// What the judge thinks.
     pub verdict: Verdict,
     /// What the router has.
@@ -73,6 +75,7 @@ impl CanaryView {
             stratum: state.stratum,
             stable_version: state.stable_version.clone(),
             canary_version: state.canary_version.clone(),
+            experiment: rollout.experiment.clone(),
             verdict: state.verdict.clone(),
             router: RouterView {
                 weight: rollout.route.confirmed.map(Share::percent),

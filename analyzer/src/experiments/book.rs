@@ -1,9 +1,11 @@
 //! One experiment with its sums. Small: units are in the store, here is only what they add up to.
 
+use super::release::Release;
 use super::spec::{Experiment, ExperimentSpec};
 use super::unit::{Entry, Unit};
 use serde::{Deserialize, Serialize};
 use serin_contract::{FieldError, Share, Step};
+use serin_judge::experiment::release::metrics;
 use serin_judge::experiment::{Design, Peak, Results, StepCounts, results, strata};
 use serin_judge::time::Time;
 use std::time::Duration;
@@ -23,6 +25,8 @@ pub enum Source {
     File,
     /// From an Experiment object in the cluster.
     Cluster,
+    /// Of a release: it follows the canary's ramp.
+    Canary,
 }
 
 /// The Experiment object that an experiment comes from.
@@ -58,6 +62,9 @@ pub struct Record {
     /// The object, where it comes from the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// What it knows of the release that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
     /// When it was created.
     pub created: Time,
     /// When it ended.
@@ -101,6 +108,7 @@ impl Book {
             spec: experiment.spec.clone(),
             source,
             origin: None,
+            release: None,
             created: now,
             ended: None,
             steps: vec![StepCounts::new(Step(1), experiment.shares.clone(), goals)],
@@ -141,6 +149,7 @@ impl Book {
                 format!("the Experiment {}/{} in the cluster", origin.namespace, self.record.id)
             }
             (Source::Cluster, None) => "an Experiment in the cluster".to_owned(),
+            (Source::Canary, _) => format!("of the release {}", self.canary().unwrap_or_default()),
         }
     }
 
@@ -170,6 +179,34 @@ impl Book {
     /// # Errors
     /// When who is assigned where would no longer be the same experiment.
     pub fn change(&mut self, to: Experiment) -> Result<(), FieldError> {
+        let next = self.step().next();
+        self.change_at(to, next)
+    }
+
+    /// The same for a release that is at this step, whose number begins a new step here.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn follow(&mut self, to: Experiment, step: Step) -> Result<(), FieldError> {
+        // Whoever changes who is assigned while a release runs has moved its users; the release goes on.
+        self.experiment.spec.salt.clone_from(&to.spec.salt);
+        self.experiment.spec.units.clone_from(&to.spec.units);
+        // A share may come back: another step of the release is another step here all the same.
+        if step != self.step() && to.shares == self.experiment.shares {
+            self.begin(step, &to)?;
+        }
+        self.change_at(to, step)
+    }
+
+    fn begin(&mut self, step: Step, to: &Experiment) -> Result<(), FieldError> {
+        if self.record.steps.len() >= MAX_STEPS {
+            return Err(FieldError::new("arms", format!("shares have changed {MAX_STEPS} times: end it")));
+        }
+        self.record.steps.push(StepCounts::new(step, to.shares.clone(), to.goals.len()));
+        Ok(())
+    }
+
+    fn change_at(&mut self, to: Experiment, step: Step) -> Result<(), FieldError> {
         let from = &self.experiment;
         let fixed = [
             ("arms", from.arms != to.arms),
@@ -186,14 +223,7 @@ impl Book {
             return Err(FieldError::new("goals", "may only be added, behind those that are there"));
         }
         if from.shares != to.shares {
-            if self.record.steps.len() >= MAX_STEPS {
-                return Err(FieldError::new(
-                    "arms",
-                    format!("shares have changed {MAX_STEPS} times: end it"),
-                ));
-            }
-            let step = StepCounts::new(self.step().next(), to.shares.clone(), to.goals.len());
-            self.record.steps.push(step);
+            self.begin(step, &to)?;
         }
         let goals = to.goals.len();
         for arm in self.record.steps.iter_mut().flat_map(|step| &mut step.arms) {
@@ -256,6 +286,15 @@ impl Book {
             goals: &self.experiment.goals,
             minimum_effect: self.experiment.spec.minimum_effect.unwrap_or(10.0),
         };
-        results(&design, &self.record.steps, &self.record.peaks)
+        let mut results = results(&design, &self.record.steps, &self.record.peaks);
+        if let Some(release) = &self.record.release {
+            let goals: Vec<&str> = self.experiment.goals.iter().map(|(name, _)| name.as_str()).collect();
+            results.release = Some(serin_judge::experiment::Release {
+                canary: release.canary.clone(),
+                metrics: metrics(&release.requests, &self.record.steps, &goals),
+            });
+            release.judge(&mut results.guardrails);
+        }
+        results
     }
 }

@@ -5,11 +5,13 @@ mod assign;
 mod change;
 mod count;
 mod object;
+mod release;
 
 pub use assign::{Assigned, Evaluated};
 pub use change::Moves;
 pub use count::Counted;
 pub use object::Object;
+pub use release::{Changes, Converted, Counting};
 
 use super::book::{Book, Record, Source, Status};
 use super::spec::Experiment;
@@ -173,6 +175,7 @@ impl Desk {
             units: HashMap::new(),
             keys: HashMap::new(),
             writes: Vec::new(),
+            converted: Vec::new(),
         }
     }
 
@@ -195,6 +198,8 @@ pub struct Draft<'a> {
     units: HashMap<(String, UnitHash), (Unit, bool)>,
     keys: HashMap<String, KeptAnswer>,
     writes: Vec<Write>,
+    /// Conversions of users of releases, for their judges.
+    converted: Vec<Converted>,
 }
 
 impl Draft<'_> {

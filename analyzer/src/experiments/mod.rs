@@ -17,6 +17,8 @@ pub mod book;
 pub mod desk;
 pub mod events;
 pub mod funnel;
+pub mod release;
+mod release_report;
 pub mod report;
 pub mod spec;
 mod unit;

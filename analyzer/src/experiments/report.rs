@@ -1,6 +1,7 @@
 //! The report on an experiment, for people: Markdown, or one HTML page with plots and nothing to fetch.
 
 use super::book::Status;
+use super::release_report;
 use crate::engine::ExperimentView;
 use serin_judge::experiment::{Comparison, Results};
 use std::fmt::Write;
@@ -62,18 +63,24 @@ fn write_markdown(out: &mut String, view: &ExperimentView, results: &Results) ->
             comparison.p_value_holm.map_or_else(|| "-".to_owned(), |p| format!("{p:.4}")),
         )?;
     }
+    release_report::markdown(out, results, first_goal(results))?;
     for guard in &results.guardrails {
         let verdict = if guard.harmed { "**harmed**" } else { "not harmed so far" };
         writeln!(
             out,
-            "\nGuardrail {} in {}: {verdict} (E = {:.2}, threshold 20).",
-            guard.goal, guard.arm, guard.e_value
+            "\nGuardrail {} in {}: {verdict} (E = {:.2}, threshold {:.0}).",
+            guard.goal, guard.arm, guard.e_value, guard.threshold
         )?;
     }
     if let Some(analysis) = &results.analysis {
         writeln!(out, "\n{}", analysis.recommendation)?;
     }
     writeln!(out, "\n{TRUST}")
+}
+
+/// What the experiment is about.
+fn first_goal(results: &Results) -> &str {
+    results.comparisons.first().map_or("", |comparison| comparison.goal.as_str())
 }
 
 /// The arms in the order in which they were declared, control first.
@@ -193,12 +200,13 @@ fn write_html(out: &mut String, view: &ExperimentView, results: &Results) -> std
         )?;
     }
     write!(out, "</table>")?;
+    release_report::html(out, results, first_goal(results))?;
     for guard in &results.guardrails {
         let verdict = if guard.harmed { "harmed" } else { "not harmed so far" };
         write!(
             out,
-            "<p>Guardrail {} in {}: {verdict} (E = {:.2}, threshold 20).</p>",
-            guard.goal, guard.arm, guard.e_value
+            "<p>Guardrail {} in {}: {verdict} (E = {:.2}, threshold {:.0}).</p>",
+            guard.goal, guard.arm, guard.e_value, guard.threshold
         )?;
     }
     if let Some(analysis) = &results.analysis {

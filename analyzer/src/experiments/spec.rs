@@ -12,6 +12,9 @@ use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
 
+/// The goal of an experiment that names none.
+pub const CONVERSION: &str = "conversion";
+
 /// A checked experiment.
 #[derive(Debug, Clone)]
 pub struct Experiment {
@@ -127,7 +130,7 @@ impl Experiment {
 
 fn goals(spec: &ExperimentSpec) -> Vec<(String, Role)> {
     if spec.goals.is_empty() {
-        return vec![("conversion".to_owned(), Role::Metric)];
+        return vec![(CONVERSION.to_owned(), Role::Metric)];
     }
     let role = |goal: &GoalSpec| match goal.guardrail {
         None => Role::Metric,
@@ -153,7 +156,7 @@ fn document(id: &str, spec: &ExperimentSpec) -> Result<ExperimentDocument, Field
     });
     let mut goals: Vec<GoalDocument> = spec.goals.iter().map(goal_document).collect();
     if goals.is_empty() {
-        goals.push(GoalDocument { name: "conversion".to_owned(), response: None });
+        goals.push(GoalDocument { name: CONVERSION.to_owned(), response: None });
     }
     Ok(ExperimentDocument {
         id: id.to_owned(),

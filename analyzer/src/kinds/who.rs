@@ -51,6 +51,20 @@ impl UnitSpec {
     }
 }
 
+impl From<UnitSource> for UnitSpec {
+    fn from(source: UnitSource) -> Self {
+        match source {
+            UnitSource::Header(name) => Self::Header(name),
+            UnitSource::Cookie(name) => Self::Cookie(name),
+            UnitSource::Jwt(claim) => Self::Jwt(claim),
+            UnitSource::IssuedCookie(IssuedCookie { name, max_age_s }) => {
+                let max_age = Seconds(Duration::from_secs(max_age_s));
+                Self::IssuedCookie(IssuedCookieSpec { name, max_age })
+            }
+        }
+    }
+}
+
 // A structural schema cannot say "one of these variants"; a rule with a sentence can.
 impl JsonSchema for UnitSpec {
     fn schema_name() -> Cow<'static, str> {

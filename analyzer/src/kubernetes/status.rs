@@ -300,6 +300,7 @@ pub(super) mod tests {
             stratum: state.stratum,
             stable_version: "v1".to_owned(),
             canary_version: "v2".to_owned(),
+            experiment: None,
             verdict: state.verdict.clone(),
             router: RouterView { weight: Some(25.0), error: None },
             summary: observations.summary(&Settings::default(), NOW),

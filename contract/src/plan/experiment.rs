@@ -172,8 +172,8 @@ impl ExperimentPlan {
         }
         check_prefix(&raw.path_prefix)?;
         check_methods(&raw.methods)?;
-        if raw.salt.len() > 256 {
-            return Err(FieldError::new("salt", "is longer than 256 bytes"));
+        if raw.salt.len() > 1024 {
+            return Err(FieldError::new("salt", "is longer than 1024 bytes"));
         }
         if raw.units.is_empty() {
             return Err(FieldError::new("units", "there is none: say where a user's id stands"));

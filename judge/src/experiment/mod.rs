@@ -10,12 +10,15 @@ pub mod analysis;
 mod comparison;
 pub mod odds;
 mod ratio;
+pub mod release;
 mod results;
 mod size;
 pub mod value;
 
 pub use comparison::{Comparison, ValueComparison};
-pub use results::{Design, GoalTotals, Guardrail, Results, SampleRatioCheck, StepResults, Variant, results};
+pub use results::{
+    Design, GoalTotals, Guardrail, Release, Results, SampleRatioCheck, StepResults, Variant, results,
+};
 pub use size::{Size, needed};
 
 use crate::experiment::odds::{Direction, Stratum};

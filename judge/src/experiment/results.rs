@@ -2,6 +2,7 @@
 
 use super::analysis::{Analysis, Rate, analyse};
 use super::comparison::{Question, holm, is_harmed};
+use super::release::Metrics;
 use super::{Comparison, Peak, Role, StepCounts, ratio};
 use crate::statistics::wilson;
 use serde::Serialize;
@@ -24,6 +25,18 @@ pub struct Results {
     pub sample_ratio: SampleRatioCheck,
     /// Each period of constant shares.
     pub steps: Vec<StepResults>,
+    /// Of a release: what it did beside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<Release>,
+}
+
+/// A release's own numbers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Release {
+    /// `<namespace>/<name>`.
+    pub canary: String,
+    /// Errors, latency and conversions of both versions.
+    pub metrics: Metrics,
 }
 
 /// One arm.
@@ -63,7 +76,9 @@ pub struct Guardrail {
     pub role: Role,
     /// The evidence for harm so far; valid however often one looks.
     pub e_value: f64,
-    /// Whether it is at its threshold, 20.
+    /// From when on it is acted upon.
+    pub threshold: f64,
+    /// Whether it is at its threshold.
     pub harmed: bool,
 }
 
@@ -118,7 +133,8 @@ pub fn results(design: &Design<'_>, steps: &[StepCounts], peaks: &[Vec<Peak>]) -
         for (arm, arm_name) in design.arms.iter().enumerate().skip(1) {
             if let Some((e_value, harmed)) = is_harmed(*role, &peak(goal, arm)) {
                 let (goal, arm) = (name.clone(), arm_name.clone());
-                guardrails.push(Guardrail { goal, arm, role: *role, e_value, harmed });
+                let threshold = 1.0 / super::ALPHA;
+                guardrails.push(Guardrail { goal, arm, role: *role, e_value, threshold, harmed });
             }
         }
     }
@@ -130,6 +146,7 @@ pub fn results(design: &Design<'_>, steps: &[StepCounts], peaks: &[Vec<Peak>]) -
         guardrails,
         sample_ratio: SampleRatioCheck { e_value, mismatch: e_value >= ratio::threshold() },
         steps: steps.iter().map(|step| step_results(design, step)).collect(),
+        release: None,
     }
 }
 

@@ -28,6 +28,9 @@ pub struct Canary {
     pub stable_version: String,
     /// The version under test.
     pub canary_version: String,
+    /// The id of the rollout's experiment; null before its first weight.
+    #[schema(example = "canary_v2_1f0c9a3b")]
+    pub experiment: Option<String>,
     /// What the judge thinks.
     pub verdict: Verdict,
     /// What the router has.

@@ -169,11 +169,14 @@ pub struct Experiment {
     pub name: String,
     /// `scheduled`, `running` or `ended`.
     pub status: String,
-    /// `api`, `file` or `cluster`: who may change it.
+    /// `api`, `file`, `cluster` or `canary`: who may change it.
     pub source: String,
     /// The namespace of its object, where it comes from the cluster.
     #[schema(required = false, nullable = false)]
     pub namespace: Option<String>,
+    /// The canary whose release it belongs to, as `namespace/name`.
+    #[schema(required = false, nullable = false)]
+    pub canary: Option<String>,
     /// When it was created.
     pub created: String,
     /// When it ended.
@@ -355,6 +358,10 @@ pub struct Results {
     pub sample_ratio: SampleRatio,
     /// Each period of constant shares.
     pub steps: Vec<serde_json::Value>,
+    /// Of a release's experiment: `canary` and `metrics`, which has errors, latency and conversions of both
+    /// versions in each step, and over all steps standardised.
+    #[schema(required = false, nullable = false)]
+    pub release: Option<serde_json::Value>,
 }
 
 /// The classical analysis of two arms.
@@ -420,8 +427,10 @@ pub struct GuardrailResult {
     pub arm: String,
     /// `guardrail_more` or `guardrail_less`.
     pub role: String,
-    /// The evidence for harm; at its threshold from 20 on.
+    /// The evidence for harm.
     pub e_value: f64,
+    /// From when on it is acted upon.
+    pub threshold: f64,
     /// Whether it is there.
     pub harmed: bool,
 }

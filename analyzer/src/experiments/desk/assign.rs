@@ -63,6 +63,10 @@ impl Draft<'_> {
         time: Time,
     ) -> Result<Assigned, Refused> {
         let book = self.book(id)?;
+        if let Some(canary) = book.canary() {
+            let why = "its filters assign users, by the step's present weight";
+            return Err(super::change::of_release(id, canary, why));
+        }
         let none = |reason: &str| Ok(Assigned::none(id, reason));
         match book.status(self.now) {
             Status::Running => {}

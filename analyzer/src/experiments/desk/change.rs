@@ -86,6 +86,9 @@ impl Draft<'_> {
     pub fn end(&mut self, id: &str) -> Result<&Book, Refused> {
         let now = self.now;
         let book = self.book(id)?;
+        if let Some(canary) = book.canary() {
+            return Err(of_release(id, canary, "it ends with the release"));
+        }
         if book.status(now) == Status::Ended {
             return Err(Refused::Conflict(format!("experiment {id} has ended already")));
         }
@@ -94,9 +97,20 @@ impl Draft<'_> {
     }
 }
 
+/// What a release's experiment does not let others do.
+pub(super) fn of_release(id: &str, canary: &str, why: &str) -> Refused {
+    Refused::Conflict(format!(
+        "experiment {id} belongs to the release of {canary}: {why}; see serin promote and serin rollback"
+    ))
+}
+
 fn may_change(book: &Book, now: Time) -> Result<(), Refused> {
     let id = &book.record.id;
     match (book.record.source, book.status(now)) {
+        (Source::Canary, _) => {
+            let canary = book.canary().unwrap_or_default();
+            Err(of_release(id, canary, "its shares follow the ramp"))
+        }
         (Source::File | Source::Cluster, _) => {
             Err(Refused::Conflict(format!("experiment {id} is {}: change it there", book.owner())))
         }

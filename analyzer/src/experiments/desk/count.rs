@@ -103,6 +103,10 @@ impl Draft<'_> {
                     Err(FieldError::new("goal", message).into())
                 }
             },
+            Deed::Exposure if book.canary().is_some() => {
+                let message = "exposures of a release come from its filters alone: send conversions";
+                Err(FieldError::new("type", message).into())
+            }
             Deed::Exposure | Deed::Conversion { goal: None, .. } | Deed::Custom(_) => Ok(()),
         }
     }
@@ -131,6 +135,9 @@ impl Draft<'_> {
                 let mut record = self.unit(&id, unit)?;
                 let step = record.last().map(|entry| entry.step);
                 let known = step.is_some();
+                if let Some(arm) = record.last().map(|entry| entry.arm) {
+                    self.tell_judge(&id, &name, unit, arm, step);
+                }
                 let step = step.unwrap_or(serin_contract::Step(0));
                 self.book_mut(&id)?.reach(&mut record, step, place, 1, value);
                 if known {

@@ -1,0 +1,82 @@
+//! Releases' experiments in the engine: each rollout has one while it has users to compare.
+
+use super::core::Core;
+use super::rollout::Rollout;
+use crate::experiments::Draft;
+use crate::experiments::desk::{Changes, Counting};
+use crate::experiments::release;
+use crate::store::StoreError;
+use serin_contract::{CanaryReport, Sample};
+use serin_judge::ramp::State;
+use serin_judge::time::Time;
+use std::time::Duration;
+
+/// An experiment whose canary nobody knows any more ends after so long: in a cluster Canaries come one by one
+/// after a start.
+const ORPHAN: Duration = Duration::from_secs(60);
+
+impl Rollout {
+    /// The id of this rollout's experiment.
+    pub(super) fn experiment_id(&self) -> String {
+        let State { canary_version, rollout_started, .. } = &self.state;
+        release::id(&self.spec.id.to_string(), canary_version, *rollout_started)
+    }
+}
+
+impl Core {
+    /// Opens, follows and ends experiments as the rollouts are now. What cannot be stored is tried again at the
+    /// next look: nothing of it is taken over before.
+    pub(super) fn follow_releases(&mut self, now: Time) {
+        let mut changes = Changes::default();
+        for (canary, rollout) in &self.rollouts {
+            let id = rollout.experiment_id();
+            let known = self.experiments.get(&id);
+            if known.is_some_and(|book| {
+                book.record.ended.is_some() || book.follows(&rollout.state, &rollout.spec)
+            }) {
+                continue;
+            }
+            if let Some((step, experiment)) = release::wanted(&rollout.spec, &rollout.state) {
+                changes.follow(known, canary, step, experiment, now);
+            }
+        }
+        for book in self.experiments.open_releases() {
+            let rollout = book.canary().and_then(|canary| self.rollouts.get(canary));
+            let current = rollout.filter(|rollout| rollout.experiment_id() == book.record.id);
+            match (rollout, current) {
+                (_, Some(rollout)) if release::is_under_way(rollout.state.phase) => {}
+                (_, Some(rollout)) => changes.end(book, Some(&rollout.summary(now).goals), now),
+                (Some(_), None) => changes.end(book, None, now),
+                (None, None) if now.since(self.started) < ORPHAN => {}
+                (None, None) => changes.end(book, None, now),
+            }
+        }
+        let (books, writes) = changes.finish();
+        if !books.is_empty() {
+            match self.commit(&writes) {
+                Ok(()) => self.experiments.adopt(books, now),
+                Err(error) => {
+                    tracing::error!(%error, "releases' experiments could not be stored; tried again");
+                }
+            }
+        }
+        for rollout in self.rollouts.values_mut() {
+            let id = rollout.experiment_id();
+            rollout.experiment = self.experiments.get(&id).is_some().then_some(id);
+        }
+    }
+
+    /// Counts what a filter reports of a canary in its experiment.
+    pub(super) fn count_release(
+        &self,
+        draft: &mut Draft<'_>,
+        entry: &CanaryReport,
+    ) -> Result<(), StoreError> {
+        let Some(rollout) = self.rollouts.get(&entry.name) else { return Ok(()) };
+        let Some(id) = self.experiments.of_release(&entry.name, entry.step) else { return Ok(()) };
+        let present = entry.stratum == rollout.state.stratum;
+        let sample = if present { rollout.observations.seen_sample() } else { Sample::ALL };
+        let goals = rollout.observations.goals(&rollout.spec.settings);
+        draft.release(id, entry, Counting { sample, guardrails: &goals })
+    }
+}
