@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::web::{Watcher, send};
 use common::{Running, folder};
 use serde_json::{Map, Value};
 use serin::api::{Shared, Tokens};
@@ -278,4 +279,31 @@ fn real_answers_are_as_the_document_says() {
     let request =
         &document["paths"]["/v1/report"]["post"]["requestBody"]["content"]["application/json"]["schema"];
     check(&document, request, &serde_json::from_str(&report(1, arms)).expect("JSON"), "report");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_live_views_frames_and_the_page_are_as_the_document_says() {
+    let (folder, address) = folder("");
+    let running = Running::start(folder.path(), address);
+    let document = document(&running);
+    let frame_schema = &document["components"]["schemas"]["LiveFrame"];
+    running.report(1, "", 0, 0, "");
+    let mut watcher = Watcher::join(address, &[]).await.expect("joins");
+    let mut sampled = false;
+    while !sampled {
+        let frame = watcher.next().await.expect("a frame");
+        check(&document, frame_schema, &frame, "frame");
+        sampled = frame["samples"]["default/shop"].as_array().is_some_and(|samples| !samples.is_empty());
+    }
+    let page = send(address, "GET", "/", &[], "");
+    assert_eq!((page.code, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(
+        page.header("content-security-policy").is_some_and(|policy| policy.starts_with("default-src 'none'"))
+    );
+    assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    assert_eq!(send(address, "GET", "/assets/none.js", &[], "").code, 404);
+    let report = send(address, "GET", "/v1/canaries/default/shop/report?format=html", &[], "");
+    assert_eq!(report.code, 200);
+    let policy = report.header("content-security-policy").expect("a policy");
+    assert!(!policy.contains("script"), "{policy}");
 }

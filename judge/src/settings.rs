@@ -170,6 +170,11 @@ impl Ramp {
         Ok(Self(shares))
     }
 
+    /// All shares.
+    pub fn shares(&self) -> &[Share] {
+        &self.0
+    }
+
     /// The first share.
     pub fn first(&self) -> Share {
         self.0.first().copied().unwrap_or(Share::ALL)

@@ -2,6 +2,7 @@
 //! Pure; who holds it sends what it returns.
 
 use super::{Alert, Kind, Notice, Status};
+use serde::Serialize;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 
@@ -18,6 +19,16 @@ struct Active {
     alert: Alert,
     since: Time,
     seen: Time,
+}
+
+/// An alert that is so now, as people are shown it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Firing {
+    kind: &'static str,
+    subject: String,
+    severity: &'static str,
+    text: String,
+    since: Time,
 }
 
 impl Desk {
@@ -56,6 +67,19 @@ impl Desk {
             of != canary
         });
         news
+    }
+
+    /// A canary's alerts.
+    pub fn firing(&self, canary: &str) -> Vec<Firing> {
+        let own = self.active.iter().filter(|((of, _, _), _)| of == canary);
+        let shown = |(_, active): (_, &Active)| Firing {
+            kind: active.alert.kind.name(),
+            subject: active.alert.subject.clone(),
+            severity: active.alert.severity.name(),
+            text: active.alert.text.clone(),
+            since: active.since,
+        };
+        own.map(shown).collect()
     }
 
     /// How many alerts a canary has.
@@ -114,6 +138,7 @@ mod tests {
         let both = vec![alert(Kind::SourceDown, "prometheus"), alert(Kind::SourceDown, "application")];
         assert_eq!(desk.update("web/shop", both, Time(1)).len(), 2);
         assert_eq!(desk.count("web/shop"), 2);
+        assert_eq!(desk.firing("web/shop").first().map(|firing| firing.since), Some(Time(1)));
         assert_eq!(desk.forget("web/shop", Time(2)).len(), 2);
         assert_eq!(desk.count("web/shop"), 0);
     }

@@ -217,6 +217,7 @@ impl Core {
             let summary = rollout.summary(now);
             let news = self.desk.update(id, rollout.alerts(&summary, now), now);
             news.iter().for_each(|notice| self.receivers.tell(notice));
+            rollout.firing = self.desk.firing(id);
             board.insert(id.clone(), rollout.series(&summary, self.desk.count(id), now));
         }
         self.metrics.board.show(board);

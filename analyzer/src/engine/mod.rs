@@ -22,6 +22,7 @@ mod rollout;
 mod route;
 mod routing;
 mod samples;
+mod shown;
 mod view;
 
 pub use act::{Deed, Refused};
@@ -30,6 +31,7 @@ pub use experiments::ExperimentView;
 pub use filters::FilterView;
 pub use ingest::Accepted;
 pub use live::Picture;
+pub use shown::Shown;
 pub use view::{CanaryView, RouterView};
 
 use crate::config::{Canary, Configuration};

@@ -9,6 +9,7 @@ use super::routing::Moving;
 use super::samples::Sampler;
 use super::view::CanaryView;
 use crate::alerts::Alert;
+use crate::alerts::desk::Firing;
 use crate::config::{Canary, Moment, Router};
 use crate::gates::When;
 use crate::gates::book::Book;
@@ -54,6 +55,8 @@ pub(super) struct Rollout {
     pub(super) analysis: Analysis,
     /// Events that people are to be alerted of.
     pub(super) events: Vec<Alert>,
+    /// The alerts that are so now, as of the last look.
+    pub(super) firing: Vec<Firing>,
     /// A weight on its way to the proxies.
     pub(super) moving: Option<Moving>,
     /// Calls to gates that are to be made.
@@ -91,6 +94,7 @@ impl Rollout {
             asked_for: now,
             analysis: Analysis::default(),
             events: Vec::new(),
+            firing: Vec::new(),
             moving: None,
             outgoing: Vec::new(),
             history: VecDeque::new(),

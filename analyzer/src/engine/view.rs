@@ -1,6 +1,7 @@
 //! A canary as the API shows it.
 
 use super::rollout::Rollout;
+use super::shown::Shown;
 use crate::sources::ledger::{Health, LimitView};
 use serde::Serialize;
 use serin_contract::{Share, Step, Stratum};
@@ -48,6 +49,9 @@ pub struct CanaryView {
     pub totals: Totals,
     /// What happened, oldest first, at most 100 lines.
     pub history: Vec<Transition>,
+    /// What people want to know beside the numbers.
+    #[serde(flatten)]
+    pub shown: Shown,
     /// When this was true, in milliseconds since 1970.
     pub time: Time,
 }
@@ -65,7 +69,9 @@ pub struct RouterView {
 impl CanaryView {
     pub(super) fn of(rollout: &Rollout, now: Time) -> Self {
         let state = &rollout.state;
+        let summary = rollout.summary(now);
         Self {
+            shown: Shown::of(rollout, &summary, now),
             namespace: rollout.spec.id.namespace.clone(),
             name: rollout.spec.id.name.clone(),
             phase: state.phase,
@@ -81,7 +87,7 @@ impl CanaryView {
                 weight: rollout.route.confirmed.map(Share::percent),
                 error: rollout.route.error.as_ref().map(ToString::to_string),
             },
-            summary: rollout.summary(now),
+            summary,
             sources: rollout.ledger.health().cloned().collect(),
             metrics: rollout.ledger.views(
                 &rollout.spec.sources.limits,

@@ -262,7 +262,7 @@ fn word(value: &impl Serialize) -> String {
 pub(super) mod tests {
     use super::super::takeover;
     use super::*;
-    use crate::engine::{CanaryView, RouterView};
+    use crate::engine::{CanaryView, RouterView, Shown};
     use crate::sources::ledger::Health;
     use serin_contract::{Share, Step, Stratum};
     use serin_judge::deployments::{Deployment, Deployments};
@@ -308,6 +308,7 @@ pub(super) mod tests {
             metrics: Vec::new(),
             totals: observations.totals().clone(),
             history: vec![line; 30],
+            shown: Shown::default(),
             time: NOW,
         };
         Release {

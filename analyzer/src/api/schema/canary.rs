@@ -1,6 +1,7 @@
 //! A release as readers see it.
 
-use super::{Summary, Totals};
+use super::{Alert, Anomaly, Next, PerArm, Settings, Slo, Standing, Summary, Totals, Traffic, Words};
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// A release.
@@ -45,6 +46,28 @@ pub struct Canary {
     pub totals: Totals,
     /// What happened, oldest first, at most 100 lines.
     pub history: Vec<History>,
+    /// What was asked for.
+    pub settings: Settings,
+    /// When the rollout began, in milliseconds since 1970.
+    pub rollout_started: u64,
+    /// When the step began, in milliseconds since 1970.
+    pub step_started: u64,
+    /// When the stratum began, in milliseconds since 1970.
+    pub stratum_started: u64,
+    /// What the rules look at next, and what may come of it.
+    pub next: Next,
+    /// Who is in it.
+    pub traffic: Traffic,
+    /// What the confidence sequences say, for people.
+    pub words: Words,
+    /// The SLOs as they were asked for.
+    pub slos: Vec<Slo>,
+    /// How each SLO stands, by version and name; as of the last sample.
+    pub slo: PerArm<BTreeMap<String, Standing>>,
+    /// What was unusual in the last sample.
+    pub anomalies: Vec<Anomaly>,
+    /// The alerts that are so now.
+    pub alerts: Vec<Alert>,
     /// When this was true, in milliseconds since 1970.
     pub time: u64,
 }

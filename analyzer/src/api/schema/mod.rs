@@ -11,6 +11,7 @@ pub mod ofrep;
 mod report;
 mod rollout;
 mod sample;
+mod shown;
 
 pub use canary::{Canary, History, MetricLimit, Outcome, Phase, Router, SourceHealth, Verdict};
 pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, ReportReadErrors, Stopping};
@@ -20,6 +21,7 @@ pub use numbers::{Evidence, GoalNumbers, Routing, Summary, SummaryOfArm, Tally, 
 pub use report::{ArmReport, CanaryReport, Reply, Report};
 pub use rollout::{Affected, ReportFormat, RolloutReport};
 pub use sample::{Anomaly, Burn, Sample, SampleOfVersion, Standing, TrafficOfSource, Versions};
+pub use shown::{Alert, Next, Settings, Slo, Traffic, Words};
 
 use utoipa::ToSchema;
 
