@@ -201,6 +201,29 @@ fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
     }
 }
 
+fn past_rollouts_are_there_with_their_samples(running: &Running, rollout: &Value) {
+    let got = |rest: &str| {
+        let (code, text) =
+            running.call("GET", &format!("/v1/canaries/default/shop/{rest}"), "", "").expect("an answer");
+        (code, serde_json::from_str::<Value>(&text).expect("JSON"))
+    };
+    let (started, ended) = (&rollout["started"], &rollout["ended"]);
+    let (code, report) = got(&format!("report?rollout={started}"));
+    assert_eq!((code, &report["started"], &report["kind"]), (200, started, &"rollback".into()));
+    assert_eq!(got("report?rollout=1").0, 404);
+    let (code, samples) = got(&format!("samples?from={started}&to={ended}&latency=false"));
+    let samples = samples.as_array().expect("samples");
+    assert!(code == 200 && !samples.is_empty(), "{samples:?}");
+    assert!(samples[0].pointer("/versions/stable/latency").is_none() && samples[0]["timestamp"].is_u64());
+    let (_, all) = got("samples?most=2000");
+    assert!(all[0].pointer("/versions/stable/latency").is_some_and(Value::is_array), "{all}");
+    let thin = got("samples?most=1").1.as_array().map_or(0, Vec::len);
+    assert!((1..=2).contains(&thin), "{thin}");
+    assert_eq!(got("samples?to=1").1, serde_json::json!([]));
+    assert_eq!(got("samples?most=0").1["field"], "most");
+    assert_eq!((got("samples?from=x").0, got("report?rollout=x").0), (400, 400));
+}
+
 type Answered<'a> = &'a dyn Fn(&str, &str, &str) -> (u16, Value);
 
 fn experiments_are_as_the_document_says(answered: Answered<'_>) {
@@ -224,6 +247,7 @@ fn experiments_are_as_the_document_says(answered: Answered<'_>) {
     assert_eq!(answered("GET", "/v1/experiments/{id}/results", "").0, 200);
     assert_eq!(answered("GET", "/v1/experiments/{id}/report", "").0, 200);
     assert_eq!(answered("GET", "/v1/experiments/{id}/funnel", "").0, 422);
+    assert_eq!(answered("GET", "/v1/experiments/{id}/series", "").0, 200);
     let change = r#"{"shares": {"control": 10, "treatment": 90}}"#;
     assert_eq!(answered("PATCH", one, change).0, 409);
     assert_eq!(answered("PATCH", one, &change.replace("}}", "}, \"acceptMoves\": true}")).0, 200);
@@ -248,6 +272,7 @@ fn real_answers_are_as_the_document_says() {
     let (canary, canaries) = ("/v1/canaries/{namespace}/{name}", "/v1/canaries");
     let samples = format!("{canary}/samples");
     let rollout_report = format!("{canary}/report");
+    let rollouts = format!("{canary}/rollouts");
     let act = format!("{canary}/{{deed}}");
     let answered = |method: &str, path: &str, body: &str| {
         let real = path.replace("{namespace}", "default").replace("{name}", "shop");
@@ -275,6 +300,13 @@ fn real_answers_are_as_the_document_says() {
     assert_eq!(answered("POST", &act, "{}").0, 422);
     assert_eq!(answered("POST", &act, r#"{"reason":"a test","by":"kim"}"#).0, 200);
     assert_eq!(answered("GET", &rollout_report, "").1["kind"], "rollback");
+    let listed = answered("GET", &rollouts, "").1;
+    assert_eq!(
+        (&listed[0]["kind"], &listed[0]["canaryVersion"]),
+        (&"rollback".into(), &"v2".into()),
+        "{listed}"
+    );
+    past_rollouts_are_there_with_their_samples(&running, &listed[0]);
     experiments_are_as_the_document_says(&answered);
     let request =
         &document["paths"]["/v1/report"]["post"]["requestBody"]["content"]["application/json"]["schema"];

@@ -4,16 +4,19 @@ use super::Shared;
 use super::access::{Caller, Role};
 use super::audit::{self, Attempt};
 use super::listener::Peer;
+use super::past::unreadable;
 use super::problem::Problem;
 use super::schema::{self, ActionErrors, ReadErrors, ReportReadErrors};
 use crate::engine::{CanaryView, Deed, FilterView, Refused};
 use crate::report::Format;
 use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Deserialize;
+use serin_judge::time::Time;
 
 /// All releases
 #[utoipa::path(get, path = "/v1/canaries", tag = "canaries",
@@ -37,24 +40,11 @@ pub(super) async fn one(
     shared.engine.canary(&id).await.map(Json).ok_or_else(|| Problem::no_canary(&id))
 }
 
-/// The last 100 samples of a release, one for each analysis interval
-#[utoipa::path(get, path = "/v1/canaries/{namespace}/{name}/samples", tag = "canaries",
-    params(("namespace" = String, Path, description = "The canary's namespace"),
-        ("name" = String, Path, description = "The canary's name")),
-    responses((status = 200, description = "Oldest first", body = Vec<schema::Sample>), ReadErrors),
-    security(("viewer" = []), ("operator" = [])))]
-pub(super) async fn samples(
-    State(shared): State<Shared>,
-    Path((namespace, name)): Path<(String, String)>,
-) -> Result<Json<Vec<serde_json::Value>>, Problem> {
-    let id = format!("{namespace}/{name}");
-    shared.engine.samples(&id).await.map(Json).ok_or_else(|| Problem::no_canary(&id))
-}
-
 /// Which form of a report is asked for.
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     format: Option<String>,
+    rollout: Option<u64>,
 }
 
 /// The report on the rollout that runs, or on the last that ended
@@ -62,7 +52,9 @@ pub(super) struct Wanted {
     params(("namespace" = String, Path, description = "The canary's namespace"),
         ("name" = String, Path, description = "The canary's name"),
         ("format" = Option<schema::ReportFormat>, Query,
-            description = "How it is written; without it the Accept header decides, and JSON if that does not")),
+            description = "How it is written; without it the Accept header decides, and JSON if that does not"),
+        ("rollout" = Option<u64>, Query,
+            description = "`started` of the rollout; without it the one that runs, or the last that ended")),
     responses((status = 200, description = "The report", content(
         (schema::RolloutReport = "application/json"),
         (String = "text/markdown"),
@@ -71,15 +63,24 @@ pub(super) struct Wanted {
 pub(super) async fn report(
     State(shared): State<Shared>,
     Path((namespace, name)): Path<(String, String)>,
-    Query(Wanted { format }): Query<Wanted>,
+    query: Result<Query<Wanted>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let Query(Wanted { format, rollout }) = query.map_err(|rejection| unreadable(&rejection))?;
     let id = format!("{namespace}/{name}");
     let format = wanted(format.as_deref(), &headers)?;
-    let found = shared.engine.rollout_report(&id).await;
+    let found = shared.engine.rollout_report(&id, rollout.map(Time)).await;
     let found = found.map_err(|error| Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string()))?;
     let report = found.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, format!("no rollout of {id} has begun yet: there is no report"))
+        Problem::new(
+            StatusCode::NOT_FOUND,
+            match rollout {
+                Some(started) => {
+                    format!("no rollout of {id} began at {started}: GET .../rollouts lists them")
+                }
+                None => format!("no rollout of {id} has begun yet: there is no report"),
+            },
+        )
     })?;
     // Drawing takes milliseconds in which other requests should not wait.
     let text = tokio::task::spawn_blocking(move || report.write(format)).await;

@@ -12,6 +12,7 @@ mod live;
 mod ofrep;
 mod origin;
 mod page;
+mod past;
 mod problem;
 pub mod schema;
 mod service;
@@ -20,6 +21,7 @@ mod stall;
 
 pub use access::Tokens;
 pub use audit::TARGET as AUDIT;
+pub(crate) use listener::Connection;
 pub use listener::serve;
 pub use live::Live;
 pub use origin::Origin;
@@ -147,7 +149,8 @@ fn viewer(shared: &Shared) -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(canaries::list))
         .routes(routes!(canaries::one))
-        .routes(routes!(canaries::samples))
+        .routes(routes!(past::samples))
+        .routes(routes!(past::rollouts))
         .routes(routes!(canaries::report))
         .routes(routes!(canaries::filters))
         .routes(routes!(live::socket::live))
@@ -156,6 +159,7 @@ fn viewer(shared: &Shared) -> OpenApiRouter<Shared> {
         .routes(routes!(experiments::results))
         .routes(routes!(experiments::funnel))
         .routes(routes!(experiments::report))
+        .routes(routes!(past::series))
         .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
         .route_layer(from_fn_with_state(shared.clone(), access::viewer))
 }

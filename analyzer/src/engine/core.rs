@@ -5,6 +5,7 @@ use super::act::{Order, Refused};
 use super::collecting::send_round;
 use super::filters::Filters;
 use super::gating::Outgoing;
+use super::past::Series;
 use super::plans::Published;
 use super::rollout::{Rollout, SAMPLES};
 use super::route::Due;
@@ -51,6 +52,7 @@ pub(super) struct Core {
     next_board: Time,
     /// When this program began.
     pub(super) started: Time,
+    series: Series,
 }
 
 impl Core {
@@ -92,6 +94,7 @@ impl Core {
             receivers,
             next_board: now,
             started: now,
+            series: Series::default(),
         };
         core.follow_releases(now);
         core.show();
@@ -129,7 +132,10 @@ impl Core {
                     self.rollouts.get(&canary).map(|rollout| rollout.samples.iter().cloned().collect());
                 drop(answer.send(samples));
             }
-            Message::RolloutReport(canary, answer) => drop(answer.send(self.report(&canary, now))),
+            Message::Rollouts(canary, answer) => drop(answer.send(self.rollout_views(&canary, now))),
+            Message::RolloutReport(canary, started, answer) => {
+                drop(answer.send(self.report(&canary, started, now)));
+            }
             Message::Experiments(ask) => self.experiment(vec![ask], now),
             Message::Act(order, answer) => drop(answer.send(self.act(&order, now))),
             Message::Reload(configuration, answer) => drop(answer.send(self.reload(*configuration, now))),
@@ -182,6 +188,7 @@ impl Core {
         if now >= self.next_board {
             self.next_board = now.plus(BOARD);
             self.show_board(now);
+            self.keep_series(now);
         }
     }
 
@@ -203,6 +210,17 @@ impl Core {
             if let Some(round) = rollout.round_due(program, now) {
                 send_round(self.queue.clone(), id.clone(), round);
             }
+        }
+    }
+
+    /// How experiments go, for whoever looks later.
+    fn keep_series(&mut self, now: Time) {
+        let draft = self.experiments.draft(&*self.store, now);
+        let due = self.series.due(&draft.all(), now);
+        if !due.is_empty()
+            && let Err(error) = self.commit(&due)
+        {
+            tracing::error!(%error, "the numbers of experiments could not be kept");
         }
     }
 

@@ -13,6 +13,7 @@ mod gating;
 mod ingest;
 mod live;
 mod numbers;
+mod past;
 mod plans;
 mod releases;
 mod reload;
@@ -31,6 +32,7 @@ pub use experiments::ExperimentView;
 pub use filters::FilterView;
 pub use ingest::Accepted;
 pub use live::Picture;
+pub use past::{RolloutView, Span};
 pub use shown::Shown;
 pub use view::{CanaryView, RouterView};
 
@@ -58,7 +60,8 @@ enum Message {
     Filters(oneshot::Sender<Vec<FilterView>>),
     Picture(Time, oneshot::Sender<Picture>),
     Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
-    RolloutReport(String, oneshot::Sender<Result<Option<crate::report::Report>, StoreError>>),
+    Rollouts(String, oneshot::Sender<Result<Option<Vec<RolloutView>>, StoreError>>),
+    RolloutReport(String, Option<Time>, oneshot::Sender<Result<Option<crate::report::Report>, StoreError>>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
     Experiments(experiments::Ask),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
@@ -91,6 +94,7 @@ impl Message {
             | Self::Filters(_)
             | Self::Picture(..)
             | Self::Samples(..)
+            | Self::Rollouts(..)
             | Self::RolloutReport(..)
             | Self::Act(..)
             | Self::Experiments(..)
@@ -183,12 +187,16 @@ impl Engine {
         self.ask(|answer| Message::Samples(id.to_owned(), answer)).await.flatten()
     }
 
-    /// The report on a canary's rollout that runs, or on the last that ended.
+    /// The report on a canary's rollout: the one that began then, or the one that runs, or the last that ended.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn rollout_report(&self, id: &str) -> Result<Option<crate::report::Report>, StoreError> {
-        let answer = self.ask(|answer| Message::RolloutReport(id.to_owned(), answer)).await;
+    pub async fn rollout_report(
+        &self,
+        id: &str,
+        started: Option<Time>,
+    ) -> Result<Option<crate::report::Report>, StoreError> {
+        let answer = self.ask(|answer| Message::RolloutReport(id.to_owned(), started, answer)).await;
         answer.unwrap_or(Ok(None))
     }
 

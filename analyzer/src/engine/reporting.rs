@@ -8,17 +8,32 @@ use crate::store::{RolloutReport, StoreError};
 use serin_judge::ramp::Phase;
 use serin_judge::time::Time;
 
+/// The kind of a rollout whose end is still to come.
+pub(super) const RUNNING: &str = "running";
+/// So many rollouts are looked through for one that is asked for.
+const ROLLOUTS: usize = 1000;
+
 impl Core {
-    /// None when there is no such canary, or nothing has happened to it yet.
-    pub(super) fn report(&self, canary: &str, now: Time) -> Result<Option<Report>, StoreError> {
+    /// The rollout that began then, or the last one. None when there is no such canary or rollout, or nothing has
+    /// happened to it yet.
+    pub(super) fn report(
+        &self,
+        canary: &str,
+        started: Option<Time>,
+        now: Time,
+    ) -> Result<Option<Report>, StoreError> {
         let running = self.rollouts.get(canary).filter(|rollout| rollout.is_under_way());
-        let report = match running {
-            Some(rollout) => rollout.report_now(now),
-            None => match self.store.report(canary)? {
-                Some(report) => report,
-                None => return Ok(None),
-            },
+        let running = running.map(|rollout| rollout.report_now(now));
+        let report = match (started, running) {
+            (None, Some(report)) => Some(report),
+            (None, None) => self.store.report(canary)?,
+            (Some(started), Some(report)) if report.started == started => Some(report),
+            (Some(started), _) => {
+                let ended = self.store.reports(canary, ROLLOUTS)?;
+                ended.into_iter().find(|report| report.started == started)
+            }
         };
+        let Some(report) = report else { return Ok(None) };
         let (samples, samples_taken) =
             self.store.samples_between(canary, report.started, report.time, MOST_SAMPLES)?;
         Ok(Some(Report {
@@ -34,16 +49,16 @@ impl Core {
 }
 
 impl Rollout {
-    fn is_under_way(&self) -> bool {
+    pub(super) fn is_under_way(&self) -> bool {
         match self.state.phase {
             Phase::Progressing | Phase::Paused | Phase::Promoting => true,
             Phase::Pending | Phase::Succeeded | Phase::Failed => false,
         }
     }
 
-    fn report_now(&self, now: Time) -> RolloutReport {
+    pub(super) fn report_now(&self, now: Time) -> RolloutReport {
         RolloutReport {
-            kind: "running".to_owned(),
+            kind: RUNNING.to_owned(),
             time: now,
             started: self.state.rollout_started,
             affected: self.sampler.affected(&self.summary(now)),

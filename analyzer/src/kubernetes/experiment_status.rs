@@ -64,7 +64,7 @@ pub(super) fn news(old: &ExperimentStatus, new: &ExperimentStatus) -> Vec<Event>
     let shares = shares.join(", ");
     match (old.phase == new.phase, new.phase) {
         (false, Some(ExperimentPhase::Scheduled)) => {
-            tell(EventType::Normal, "Scheduled", "its start is yet to come")
+            tell(EventType::Normal, "Scheduled", "its start is yet to come");
         }
         (false, Some(ExperimentPhase::Running)) => tell(EventType::Normal, "Running", &shares),
         (false, Some(ExperimentPhase::Ended)) => {

@@ -109,7 +109,7 @@ impl Controller {
                 }
                 // The next pass tries again.
                 Err(error) => {
-                    tracing::error!(experiment = %view.id, %error, "an Experiment that is gone did not end")
+                    tracing::error!(experiment = %view.id, %error, "an Experiment that is gone did not end");
                 }
             }
         }

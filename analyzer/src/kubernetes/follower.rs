@@ -2,7 +2,7 @@
 //! module, and it passes the rest on to the leader.
 
 use super::{Denials, Term};
-use crate::api::Problem;
+use crate::api::{Connection, Problem};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -10,10 +10,11 @@ use axum::http::uri::Uri;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::service::Service;
+use hyper::upgrade::{self, OnUpgrade};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -81,7 +82,7 @@ impl Front {
         text.into_response()
     }
 
-    async fn pass_on(self, request: Request) -> Response {
+    async fn pass_on(self, mut request: Request) -> Response {
         let nobody = |detail: &str| Problem::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
         if request.headers().contains_key(&PASSED_ON) {
             return nobody(
@@ -94,15 +95,62 @@ impl Front {
                 return nobody("no replica leads at the moment: try again");
             }
         };
+        let tunnel = Tunnel::of(&mut request, self.term.clone(), address.clone());
         let request = match directed(request, &address) {
             Ok(request) => request,
             Err(problem) => return nobody(&problem),
         };
         match tokio::time::timeout(TIMEOUT, self.client.request(request)).await {
-            Ok(Ok(response)) => response.map(Body::new),
+            Ok(Ok(mut response)) => {
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    tunnel.open(upgrade::on(&mut response));
+                }
+                response.map(Body::new)
+            }
             Ok(Err(error)) => nobody(&format!("the leader at {address} is not reached: {error}")),
             Err(_) => nobody(&format!("the leader at {address} did not answer in time")),
         }
+    }
+}
+
+/// A WebSocket on its way through: whatever one side says goes to the other.
+struct Tunnel {
+    client: OnUpgrade,
+    connection: Option<Connection>,
+    term: watch::Receiver<Term>,
+    leader: String,
+}
+
+impl Tunnel {
+    fn of(request: &mut Request, term: watch::Receiver<Term>, leader: String) -> Self {
+        let connection = request.extensions().get::<Connection>().cloned();
+        Self { client: upgrade::on(request), connection, term, leader }
+    }
+
+    /// Until one of them ends it, this replica stops, or another leads.
+    fn open(mut self, leader: OnUpgrade) {
+        tokio::spawn(async move {
+            let (client, leader) = match tokio::try_join!(self.client, leader) {
+                Ok(both) => both,
+                Err(error) => {
+                    tracing::debug!(%error, "a WebSocket was not passed on");
+                    return;
+                }
+            };
+            let (mut client, mut leader) = (TokioIo::new(client), TokioIo::new(leader));
+            let stopped = async {
+                match &self.connection {
+                    Some(connection) => connection.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // However it ends, the other side's end goes with it.
+                _ = tokio::io::copy_bidirectional(&mut client, &mut leader) => {}
+                () = stopped => {}
+                _ = self.term.wait_for(|term| *term != Term::Other(self.leader.clone())) => {}
+            }
+        });
     }
 }
 
@@ -115,9 +163,11 @@ fn directed(mut request: Request, address: &str) -> Result<Request, String> {
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.insert(PASSED_ON, HeaderValue::from_static("1"));
-    // This is about the connection that the request came on. The host stays: the leader holds a page's origin
-    // against it.
-    headers.remove(header::CONNECTION);
+    // This is about the connection that the request came on, but for a WebSocket. The host stays: the leader holds
+    // a page's origin against it.
+    if headers.remove(header::CONNECTION).is_some() && headers.contains_key(header::UPGRADE) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
     Ok(request)
 }
 

@@ -68,6 +68,14 @@ pub trait Store: Send + Sync {
     /// See [`Store`].
     fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError>;
 
+    /// The reports of the last rollouts that ended, at most so many, the newest first.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn reports(&self, canary: &str, most: usize) -> Result<Vec<RolloutReport>, StoreError> {
+        Ok(self.report(canary)?.into_iter().take(most).collect())
+    }
+
     /// All experiments. Idempotency keys that have run out are forgotten, and so are the units of
     /// experiments that ended a month ago.
     ///

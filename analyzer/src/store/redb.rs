@@ -171,6 +171,13 @@ impl Store for Redb {
         }
     }
 
+    fn reports(&self, canary: &str, most: usize) -> Result<Vec<RolloutReport>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(REPORTS).map_err(fail)?;
+        let range = table.range((canary, 0)..=(canary, u64::MAX)).map_err(fail)?;
+        range.rev().take(most).map(|row| decode("reports", row.map_err(fail)?.1.value())).collect()
+    }
+
     fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
         self.read_experiments(now)
     }

@@ -108,6 +108,18 @@ impl Watcher {
         }
     }
 
+    /// Whether the connection ends, with or without a goodbye.
+    pub(crate) async fn ended(&mut self) -> bool {
+        let end = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if matches!(message, Message::Close(_)) {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, end).await.is_ok()
+    }
+
     pub(crate) async fn leave(mut self) {
         drop(self.socket.send(Message::Close(None)).await);
     }

@@ -36,6 +36,9 @@ pub enum ReadErrors {
 /// How reading a report can fail.
 #[derive(IntoResponses)]
 pub enum ReportReadErrors {
+    /// The query cannot be read
+    #[response(status = 400, content_type = "application/problem+json")]
+    Unreadable(Problem),
     /// No valid token of a viewer or operator
     #[response(status = 401, content_type = "application/problem+json")]
     Unauthorized(Problem),

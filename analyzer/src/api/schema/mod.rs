@@ -8,6 +8,7 @@ mod filter;
 mod live;
 mod numbers;
 pub mod ofrep;
+mod past;
 mod report;
 mod rollout;
 mod sample;
@@ -18,6 +19,7 @@ pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, ReportReadErro
 pub use filter::{Deed, Filter, Intent};
 pub use live::{LiveErrors, LiveFrame, Session, SignIn, SignInErrors};
 pub use numbers::{Evidence, GoalNumbers, Routing, Summary, SummaryOfArm, Tally, Totals, TotalsOfArm};
+pub use past::{PastErrors, Point, PointOfArm, PointOfComparison, Rollout, Series};
 pub use report::{ArmReport, CanaryReport, Reply, Report};
 pub use rollout::{Affected, ReportFormat, RolloutReport};
 pub use sample::{Anomaly, Burn, Sample, SampleOfVersion, Standing, TrafficOfSource, Versions};
