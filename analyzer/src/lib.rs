@@ -13,6 +13,7 @@ pub mod kubernetes;
 pub mod metrics;
 pub mod module;
 pub mod outgoing;
+pub mod replicas;
 pub mod report;
 pub mod router;
 pub mod sources;

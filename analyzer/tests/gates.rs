@@ -104,7 +104,7 @@ spec:
         );
         std::fs::write(folder.path().join("serin.yaml"), config).expect("written");
         let configuration = Configuration::load(&folder.path().join("serin.yaml")).expect("good");
-        let store = Redb::open(&configuration.server.redb).expect("opens");
+        let store = Redb::open(&folder.path().join("serin.redb")).expect("opens");
         let metrics = Arc::new(Metrics::new().expect("metrics"));
         let engine = Engine::start(configuration, Arc::new(store), metrics, None).expect("starts");
         tokio::spawn(report_for_ever(engine.clone()));

@@ -32,7 +32,7 @@ async fn routed() -> BTreeSet<String> {
     let (folder, _) = folder("");
     let configuration = Configuration::load(&folder.path().join("serin.yaml")).expect("good");
     let server = configuration.server.clone();
-    let store = Redb::open(&server.redb).expect("opens");
+    let store = Redb::open(&folder.path().join("serin.redb")).expect("opens");
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let engine = Engine::start(configuration, Arc::new(store), Arc::clone(&metrics), None).expect("starts");
     let module = Arc::new(Module::load(None).expect("loads"));

@@ -30,6 +30,8 @@ const LONE_REQUESTS: u64 = 200;
 /// What the judge must know beside the reports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// Why the store cannot be relied on: nobody knows what else was reported.
+    pub store_error: Option<String>,
     /// Why the router did not take the weight.
     pub router_error: Option<String>,
     /// Why a gate keeps the weight where it is, though the rules would let it grow.
@@ -112,6 +114,9 @@ pub fn judge(settings: &Settings, at: Position, summary: &Summary, facts: &Facts
 /// Rule 1.
 pub(crate) fn data(summary: &Summary, facts: &Facts, now: Time) -> Option<Verdict> {
     let hold = |reason: String| Some(Verdict::new(Outcome::Hold, Rule::Data, reason));
+    if let Some(error) = &facts.store_error {
+        return hold(error.clone());
+    }
     if let Some(error) = &facts.router_error {
         return hold(format!("the router refused the weight: {error}"));
     }

@@ -12,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::sync::{Arc, PoisonError, RwLock};
 use subtle::{Choice, ConstantTimeEq};
 
 /// The accepted tokens of each role, and the pages that may call for people.
@@ -150,6 +151,25 @@ pub(super) async fn operator(State(shared): State<Shared>, request: Request, nex
         audit::refused(&path, peer, detail);
     }
     response
+}
+
+/// Filters that report to an analyzer that does not lead.
+pub(super) async fn taking(
+    State(tokens): State<Arc<RwLock<Tokens>>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let admitted = {
+        let tokens = tokens.read().unwrap_or_else(PoisonError::into_inner);
+        let accepted = tokens.accepted(For::Filters);
+        let shown = bearer(request.headers());
+        accepted.is_empty() || shown.is_some_and(|shown| is_one_of(shown, accepted.iter().copied()))
+    };
+    if admitted {
+        return next.run(request).await;
+    }
+    let detail = "a valid token is required: send `Authorization: Bearer <token>`";
+    Problem::new(StatusCode::UNAUTHORIZED, detail).into_response()
 }
 
 async fn admit(shared: &Shared, whom: For, mut request: Request, next: Next) -> Response {

@@ -1,8 +1,10 @@
 //! `POST /v1/report`: what filters send.
 
-use super::Shared;
 use super::problem::Problem;
 use super::schema::{self, ReportErrors};
+use super::{Shared, Taking};
+use crate::engine::{Accepted, Unavailable};
+use crate::metrics::Metrics;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -20,13 +22,33 @@ pub(super) async fn report(
     State(shared): State<Shared>,
     body: Bytes,
 ) -> Result<Json<Reply<Arc<RawValue>>>, Problem> {
-    let report = Report::from_json(&body).map_err(|error| {
-        shared.metrics.reports.with_label_values(&["refused"]).inc();
+    let report = read(&shared.metrics, &body)?;
+    told(&shared.metrics, shared.engine.report(report).await)
+}
+
+/// The same, by an analyzer that does not lead.
+pub(super) async fn take(
+    State(taking): State<Taking>,
+    body: Bytes,
+) -> Result<Json<Reply<Arc<RawValue>>>, Problem> {
+    let report = read(&taking.metrics, &body)?;
+    told(&taking.metrics, taking.intake.report(report).await)
+}
+
+fn read(metrics: &Metrics, body: &[u8]) -> Result<Report, Problem> {
+    Report::from_json(body).map_err(|error| {
+        metrics.reports.with_label_values(&["refused"]).inc();
         tracing::warn!(field = %error.path, problem = %error.message, "report refused");
         Problem::field(error)
-    })?;
-    let accepted = shared.engine.report(report).await.map_err(|error| {
-        shared.metrics.reports.with_label_values(&["unstored"]).inc();
+    })
+}
+
+fn told(
+    metrics: &Metrics,
+    accepted: Result<Accepted, Unavailable>,
+) -> Result<Json<Reply<Arc<RawValue>>>, Problem> {
+    let accepted = accepted.map_err(|error| {
+        metrics.reports.with_label_values(&["unstored"]).inc();
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
     })?;
     Ok(Json(Reply { acknowledged: accepted.acknowledged, plan: accepted.plan }))

@@ -30,6 +30,7 @@ pub(crate) use problem::Problem;
 use crate::engine::Engine;
 use crate::metrics::Metrics;
 use crate::module::Module;
+use crate::replicas::Intake;
 use axum::extract::FromRef;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
@@ -99,7 +100,7 @@ pub fn router(shared: Shared) -> Router {
 }
 
 /// What a replica answers that does not lead: whatever needs no engine.
-pub fn follower(metrics: Arc<Metrics>, module: Arc<Module>) -> Router {
+pub fn follower(metrics: Arc<Metrics>, module: Arc<Module>, taking: Option<Taking>) -> Router {
     let (router, _) = OpenApiRouter::<Own>::new()
         .routes(routes!(service::metrics))
         .routes(routes!(service::module))
@@ -112,6 +113,28 @@ pub fn follower(metrics: Arc<Metrics>, module: Arc<Module>) -> Router {
         .layer(from_fn(page::guard))
         .layer(from_fn(limits::time))
         .with_state(Own { metrics, module })
+        .merge(taking.map(reports).unwrap_or_default())
+}
+
+/// Reports, where an analyzer takes them that does not lead.
+fn reports(taking: Taking) -> Router {
+    Router::new()
+        .route(serin_contract::headers::REPORT_PATH, axum::routing::post(ingest::take))
+        .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
+        .route_layer(from_fn_with_state(Arc::clone(&taking.tokens), access::taking))
+        .layer(from_fn(limits::time))
+        .with_state(taking)
+}
+
+/// What it takes to take reports without an engine.
+#[derive(Clone)]
+pub struct Taking {
+    /// Where they go.
+    pub intake: Intake,
+    /// The program's metrics.
+    pub metrics: Arc<Metrics>,
+    /// Who may report.
+    pub tokens: Arc<RwLock<Tokens>>,
 }
 
 /// What handlers without an engine share.

@@ -13,6 +13,7 @@ mod report;
 mod rollback;
 mod serve;
 mod serve_kubernetes;
+mod serve_shared;
 mod simulate;
 mod status;
 mod table;

@@ -3,15 +3,17 @@
 
 use super::Failure;
 use super::serve_kubernetes::{self, InCluster};
+use super::serve_shared;
 use crate::api::{self, Shared, Tokens};
-use crate::config::{Configuration, Server};
-use crate::engine::Engine;
+use crate::config::{Configuration, Server, StoreAt};
+use crate::engine::{Backing, Engine};
 use crate::metrics::Metrics;
 use crate::module::Module;
-use crate::store::Redb;
+use crate::replicas::Intake;
+use crate::store::{Redb, Redis};
 use crate::tls::{Certificate, Pair};
 use clap::{Args, ValueEnum};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,8 +29,34 @@ pub(super) struct Serve {
     /// Which log lines are written, as in info or serin=debug
     #[arg(long, env = "SERIN_LOG", default_value = "info")]
     log: String,
+    /// Where everything is kept, in place of what spec.store says: a file, or redis://host:port or rediss://...
+    #[arg(long, env = "SERIN_STORE", value_name = "FILE|URL")]
+    store: Option<String>,
     #[command(flatten)]
     cluster: InCluster,
+}
+
+/// Where the configuration is read from, now and at each SIGHUP.
+#[derive(Clone)]
+pub(super) struct Origin {
+    path: PathBuf,
+    store: Option<String>,
+}
+
+impl Origin {
+    /// Reads and checks the configuration.
+    ///
+    /// # Errors
+    /// A sentence with the file and the field's path.
+    pub(super) fn load(&self) -> Result<Configuration, String> {
+        let mut configuration = Configuration::load(&self.path).map_err(|error| error.to_string())?;
+        if let Some(place) = &self.store {
+            let store = configuration.server.store.moved_to(place);
+            configuration.server.store =
+                store.map_err(|error| format!("--store {place}: {}", error.message))?;
+        }
+        Ok(configuration)
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -42,15 +70,17 @@ enum LogFormat {
 impl Serve {
     pub(super) fn run(self) -> Result<(), Failure> {
         start_log(&self.log, self.log_format)?;
-        let configuration =
-            Configuration::load(&self.config).map_err(|error| Failure::Wrong(error.to_string()))?;
+        let origin = Origin { path: self.config, store: self.store };
+        let configuration = origin.load().map_err(Failure::Wrong)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
             .map_err(|error| Failure::Failed(format!("the runtime does not start: {error}")))?;
-        match self.cluster.is_wanted() {
-            true => runtime.block_on(serve_kubernetes::serve(&self.cluster, &self.config, configuration)),
-            false => runtime.block_on(serve(&self.config, configuration)),
+        let is_shared = matches!(configuration.server.store, StoreAt::Redis(_));
+        match (self.cluster.is_wanted(), is_shared) {
+            (true, _) => runtime.block_on(serve_kubernetes::serve(&self.cluster, &origin, configuration)),
+            (false, true) => runtime.block_on(serve_shared::serve(&self.cluster, &origin, configuration)),
+            (false, false) => runtime.block_on(serve(&origin, configuration)),
         }
     }
 }
@@ -69,12 +99,13 @@ fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure> {
+async fn serve(origin: &Origin, configuration: Configuration) -> Result<(), Failure> {
     let server = configuration.server.clone();
     let certificate = certificate(&server)?;
-    let (store, module) = open(&server)?;
     let metrics = Metrics::new().map_err(|error| Failure::Failed(error.to_string()))?;
     let metrics = Arc::new(metrics);
+    let store = open(&server, &metrics)?;
+    let module = module(&server)?;
     let listener = TcpListener::bind(server.listen).await.map_err(|error| {
         Failure::Failed(format!(
             "cannot listen on {}: {error}; end what has that port or change spec.listen",
@@ -85,12 +116,12 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
         Stop::new().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
     let hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
-    let engine = Engine::start(configuration, Arc::new(store), Arc::clone(&metrics), None)
+    let engine = Engine::start(configuration, store.backing(&metrics), Arc::clone(&metrics), None)
         .map_err(|error| Failure::Failed(error.to_string()))?;
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
     let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
     let reload = Reload {
-        path: path.to_owned(),
+        origin: origin.clone(),
         engine: engine.clone(),
         tokens: Arc::clone(&tokens),
         certificate: certificate.clone(),
@@ -99,7 +130,7 @@ async fn serve(path: &Path, configuration: Configuration) -> Result<(), Failure>
     let reloading = tokio::spawn(reload.on(hangup));
     let app =
         api::router(Shared::new(engine.clone(), metrics, Arc::new(module), tokens, server.tls.is_some()));
-    tracing::info!(listen = %server.listen, store = %server.redb.display(), tls = server.tls.is_some(), "serving");
+    tracing::info!(listen = %server.listen, store = %server.store, tls = server.tls.is_some(), "serving");
     api::serve(listener, certificate, app, stop.wait()).await;
     reloading.abort();
     if let Some(watching) = watching {
@@ -117,30 +148,60 @@ pub(super) fn certificate(server: &Server) -> Result<Option<Certificate>, Failur
     Ok(Some(Certificate::new(files.clone(), pair)))
 }
 
-pub(super) fn open(server: &Server) -> Result<(Redb, Module), Failure> {
-    let store = Redb::open(&server.redb).map_err(|error| {
-        let file = server.redb.display();
-        Failure::Failed(format!(
-            "{file}: {error}; spec.store.redb must be a file of this version that no other serin has open, in a \
-             folder that this user may write"
-        ))
-    })?;
+/// A store that was opened.
+pub(super) enum Opened {
+    File(Redb),
+    Redis(Redis),
+}
+
+impl Opened {
+    /// What stands behind the engine; in Redis reports come in beside it.
+    pub(super) fn backing(self, metrics: &Arc<Metrics>) -> Backing {
+        match self {
+            Self::File(store) => Arc::new(store).into(),
+            Self::Redis(store) => {
+                let intake = Intake::start(store.clone(), Arc::clone(metrics));
+                Backing { store: Arc::new(store), intake: Some(intake), hold: None }
+            }
+        }
+    }
+}
+
+pub(super) fn open(server: &Server, metrics: &Metrics) -> Result<Opened, Failure> {
+    match &server.store {
+        StoreAt::Redb(path) => Redb::open(path).map(Opened::File).map_err(|error| {
+            let file = path.display();
+            Failure::Failed(format!(
+                "{file}: {error}; spec.store.redb must be a file of this version that no other serin has open, in \
+                 a folder that this user may write"
+            ))
+        }),
+        StoreAt::Redis(settings) => {
+            let opened = Redis::open((**settings).clone(), metrics.store.clone());
+            let told = |error| Failure::Failed(format!("{}: {error}", server.store));
+            opened.map(Opened::Redis).map_err(told)
+        }
+    }
+}
+
+pub(super) fn module(server: &Server) -> Result<Module, Failure> {
     let module = Module::load(server.wasm.as_deref()).map_err(|error| {
         Failure::Failed(format!("the wasm module cannot be read: {error}; name a file in spec.wasm"))
     })?;
-    let folder = server.redb.with_extension("modules");
-    let module = module.keep_in(folder.clone()).map_err(|error| {
+    // Beside a file there is a place for former modules; beside Redis there is none.
+    let StoreAt::Redb(path) = &server.store else { return Ok(module) };
+    let folder = path.with_extension("modules");
+    module.keep_in(folder.clone()).map_err(|error| {
         let folder = folder.display();
         Failure::Failed(format!(
             "{folder}: {error}; the filter's modules are kept there: let this user write it"
         ))
-    })?;
-    Ok((store, module))
+    })
 }
 
 /// What a new configuration reaches.
 struct Reload {
-    path: PathBuf,
+    origin: Origin,
     engine: Engine,
     tokens: Arc<RwLock<Tokens>>,
     certificate: Option<Certificate>,
@@ -166,7 +227,7 @@ impl Reload {
 
     /// A new configuration replaces the old one as a whole, or the old one stays.
     async fn apply(&self) -> Result<(), String> {
-        let configuration = Configuration::load(&self.path).map_err(|error| error.to_string())?;
+        let configuration = self.origin.load()?;
         let server = configuration.server.clone();
         if server.tls.is_some() != self.certificate.is_some() {
             return Err("spec.tls cannot come or go while the program runs: restart it".into());

@@ -2,18 +2,18 @@
 //! follower; once it holds the Lease it opens its engine and leads until it ends.
 
 use super::Failure;
-use super::serve::{Stop, certificate, open};
-use crate::api::{self, Shared, Tokens};
+use super::serve::{Opened, Origin, Stop, certificate, module, open};
+use crate::api::{self, Shared, Taking, Tokens};
 use crate::config::{Configuration, Server};
-use crate::engine::Engine;
-use crate::kubernetes::{Candidate, Controller, Denials, Front, Replica, Routes, Stores, Term, front};
+use crate::engine::{Backing, Engine};
+use crate::kubernetes::{Candidate, Controller, Denials, Replica, Routes, Stores};
 use crate::metrics::Metrics;
 use crate::module::Module;
-use crate::store::Redb;
+use crate::replicas::{Front, Term, front};
+use crate::store::{Lock, Redis, Standing};
 use crate::tls::Certificate;
 use clap::Args;
 use kube::Client;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -29,8 +29,8 @@ pub(super) struct InCluster {
     /// Look after this namespace only; may be given several times. All namespaces without it
     #[arg(long = "namespace", value_name = "NAMESPACE", requires = "kubernetes")]
     namespaces: Vec<String>,
-    /// Where other replicas reach this one; the pod's address and the port of spec.listen without it
-    #[arg(long, value_name = "HOST:PORT", requires = "kubernetes")]
+    /// Where other analyzers reach this one; without it the pod's address, or that of spec.listen
+    #[arg(long, value_name = "HOST:PORT")]
     advertise: Option<String>,
     /// For how long a silent leader stays the leader, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 15, requires = "kubernetes",
@@ -50,6 +50,20 @@ pub(super) struct InCluster {
 impl InCluster {
     pub(super) fn is_wanted(&self) -> bool {
         self.kubernetes
+    }
+
+    /// Where other analyzers reach this one, outside of a cluster.
+    pub(super) fn advertised(&self, server: &Server) -> Result<String, Failure> {
+        let scheme = if server.tls.is_some() { "https" } else { "http" };
+        match &self.advertise {
+            Some(address) => Ok(format!("{scheme}://{address}")),
+            None if !server.listen.ip().is_unspecified() => Ok(format!("{scheme}://{}", server.listen)),
+            None => Err(Failure::Wrong(format!(
+                "spec.listen {} is every address of this machine: give --advertise HOST:PORT, where other analyzers \
+                 reach this one",
+                server.listen
+            ))),
+        }
     }
 
     fn replica(&self, server: &Server) -> Result<Replica, Failure> {
@@ -79,7 +93,7 @@ impl InCluster {
 
 pub(super) async fn serve(
     cluster: &InCluster,
-    path: &Path,
+    origin: &Origin,
     configuration: Configuration,
 ) -> Result<(), Failure> {
     if !configuration.canaries.is_empty() {
@@ -90,8 +104,9 @@ pub(super) async fn serve(
     let server = configuration.server.clone();
     let replica = cluster.replica(&server)?;
     let certificate = certificate(&server)?;
-    let (store, module) = open(&server)?;
     let metrics = Arc::new(Metrics::new().map_err(|error| Failure::Failed(error.to_string()))?);
+    let opened = open(&server, &metrics)?;
+    let module = module(&server)?;
     let listener = TcpListener::bind(server.listen)
         .await
         .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", server.listen)))?;
@@ -108,14 +123,29 @@ pub(super) async fn serve(
     let candidate = Candidate::new(client.clone(), replica.clone(), denials.clone());
     let routes = Routes::new(client.clone(), candidate.fresh(), denials.clone());
     let module = Arc::new(module);
-    let own = api::follower(Arc::clone(&metrics), Arc::clone(&module));
-    let face = Front::new(own, term.clone(), denials.clone())
-        .map_err(|error| Failure::Failed(format!("the system's certificates cannot be read: {error}")))?;
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
+    let redis = match &opened {
+        Opened::Redis(redis) => Some(redis.clone()),
+        Opened::File(_) => None,
+    };
+    if let Some(redis) = redis.clone() {
+        tokio::spawn(redis.watch());
+    }
+    let backing = opened.backing(&metrics);
+    let taking = backing.intake.clone().map(|intake| Taking {
+        intake,
+        metrics: Arc::clone(&metrics),
+        tokens: Arc::clone(&tokens),
+    });
+    let takes_reports = taking.is_some();
+    let own = api::follower(Arc::clone(&metrics), Arc::clone(&module), taking);
+    let face = Front::new(own, takes_reports, term.clone(), denials.clone())
+        .map_err(|error| Failure::Failed(format!("the system's certificates cannot be read: {error}")))?;
     let hangup = signal(SignalKind::hangup())
         .map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
-    let reloading = tokio::spawn(reload(hangup, path.to_owned(), Arc::clone(&tokens), certificate.clone()));
+    let reloading = tokio::spawn(reload(hangup, origin.clone(), Arc::clone(&tokens), certificate.clone()));
     let leading = Leading {
+        redis,
         tokens,
         client,
         replica: replica.clone(),
@@ -127,7 +157,7 @@ pub(super) async fn serve(
         face: face.clone(),
     };
     let electing = tokio::spawn(candidate.run(term_is, stopped));
-    let mut led = tokio::spawn(leading.lead(term, resigned, store));
+    let mut led = tokio::spawn(leading.lead(term, resigned, backing));
     let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
     tracing::info!(
         listen = %server.listen, replica = %replica.name, namespace = %replica.namespace,
@@ -166,12 +196,12 @@ pub(super) async fn serve(
 /// are watched.
 async fn reload(
     mut hangup: Signal,
-    path: PathBuf,
+    origin: Origin,
     tokens: Arc<RwLock<Tokens>>,
     certificate: Option<Certificate>,
 ) {
     while hangup.recv().await.is_some() {
-        match Configuration::load(&path) {
+        match origin.load() {
             Ok(configuration) => {
                 let server = configuration.server;
                 *tokens.write().unwrap_or_else(PoisonError::into_inner) = Tokens::of(&server);
@@ -187,6 +217,8 @@ async fn reload(
 
 /// What a replica needs to lead.
 struct Leading {
+    /// What all replicas share, if they do.
+    redis: Option<Redis>,
     tokens: Arc<RwLock<Tokens>>,
     client: Client,
     replica: Replica,
@@ -204,7 +236,7 @@ impl Leading {
         self,
         mut term: watch::Receiver<Term>,
         mut resigned: watch::Receiver<bool>,
-        store: Redb,
+        backing: Backing,
     ) -> Result<(), Failure> {
         let gone = || Failure::Failed("the election has ended".into());
         tokio::select! {
@@ -213,15 +245,22 @@ impl Leading {
         }
         let replica = self.replica.clone();
         tracing::info!(replica = %replica.name, "leads");
+        if let Some(redis) = &self.redis {
+            // The Lease has elected us; the token is there so that a former leader's late commit is refused.
+            let who = Lock { name: replica.name.clone(), address: replica.address.clone() };
+            let seized = tokio::task::block_in_place(|| redis.seize(&who));
+            match seized.map_err(|error| Failure::Failed(error.to_string()))? {
+                Standing::Mine(token) => tracing::info!(%token, "writes to Redis"),
+                Standing::Other(_) | Standing::Lost(_) => {
+                    return Err(Failure::Failed("Redis does not give its lock to the Lease's holder".into()));
+                }
+            }
+        }
         let stores = Stores::start(&self.client, &self.replica, &self.routes, &self.denials);
         let secure = self.configuration.server.tls.is_some();
-        let engine = Engine::start(
-            self.configuration,
-            Arc::new(store),
-            Arc::clone(&self.metrics),
-            Some(self.routes.clone()),
-        )
-        .map_err(|error| Failure::Failed(error.to_string()))?;
+        let engine =
+            Engine::start(self.configuration, backing, Arc::clone(&self.metrics), Some(self.routes.clone()))
+                .map_err(|error| Failure::Failed(error.to_string()))?;
         let mut controller =
             Controller::new(self.client, engine.clone(), stores, self.routes, self.denials, self.replica);
         // Filters get a plan only once every Canary is in it: a plan without one would let its users go.

@@ -4,7 +4,7 @@
 use super::alerts::ReceiverSpec;
 use super::sources;
 use crate::experiments::ExperimentSpec;
-use crate::kinds::CanarySpec;
+use crate::kinds::{CanarySpec, Seconds};
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -66,7 +66,20 @@ pub(super) struct TlsSpec {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct StoreSpec {
-    pub(super) redb: PathBuf,
+    pub(super) redb: Option<PathBuf>,
+    pub(super) redis: Option<RedisSpec>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct RedisSpec {
+    pub(super) url: String,
+    pub(super) password_file: Option<PathBuf>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) prefix: Option<String>,
+    pub(super) timeout: Option<Seconds>,
+    pub(super) lease: Option<Seconds>,
+    pub(super) replicas: Option<u32>,
 }
 
 #[derive(Deserialize)]

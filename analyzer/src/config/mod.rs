@@ -10,11 +10,13 @@ mod router;
 mod server;
 mod slos;
 mod sources;
+mod store;
 mod token;
 
 pub use canary::{Canary, CanaryId, Moment};
 pub use router::{Deployments, EnvoyRoutes, Router, VirtualService};
 pub use server::Server;
+pub use store::StoreAt;
 pub use token::Token;
 
 use crate::experiments::Experiment;

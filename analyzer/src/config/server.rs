@@ -1,6 +1,7 @@
 //! The program's own settings, checked: where it listens, where it stores, who may do what.
 
 use super::document::{ServerSpec, TlsSpec};
+use super::store::StoreAt;
 use super::token::{Token, accepted};
 use super::{alerts, sources};
 use crate::alerts::Receiver;
@@ -16,8 +17,8 @@ use std::path::{Path, PathBuf};
 pub struct Server {
     /// The address of the API, the metrics and the reports.
     pub listen: SocketAddr,
-    /// The embedded store's file.
-    pub redb: PathBuf,
+    /// Where everything is kept.
+    pub store: StoreAt,
     /// A wasm module to serve in the built-in one's place.
     pub wasm: Option<PathBuf>,
     /// Where the listener's certificate and key stand; none: plain HTTP.
@@ -40,7 +41,7 @@ impl Server {
     pub(super) fn compile(raw: ServerSpec, base: &Path) -> Result<Self, FieldError> {
         let server = Self {
             listen: raw.listen,
-            redb: base.join(raw.store.redb),
+            store: StoreAt::compile(raw.store, base).map_err(|error| error.under("store"))?,
             wasm: raw.wasm.map(|path| base.join(path)),
             tls: raw.tls.map(|tls| compile_tls(&tls, base)).transpose()?,
             report_tokens: accepted("report", base, raw.report_token_file, raw.report_token_env)?,

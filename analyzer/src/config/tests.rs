@@ -29,7 +29,7 @@ fn load(text: &str) -> Result<Configuration, String> {
 fn a_good_configuration_has_the_designs_defaults_and_paths_beside_the_file() {
     let configuration = load(GOOD).expect("good");
     let canary = &configuration.canaries[0];
-    assert_eq!(configuration.server.redb, Path::new("/etc/serin/serin.redb"));
+    assert_eq!(configuration.server.store, super::StoreAt::Redb("/etc/serin/serin.redb".into()));
     let Router::EnvoyRoutes(routes) = &canary.router else { panic!("{:?}", canary.router) };
     assert_eq!(routes.path, Path::new("/etc/serin/routes.yaml"));
     assert_eq!(canary.settings.promotion_interval.as_secs(), 6);

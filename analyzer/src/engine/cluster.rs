@@ -116,6 +116,15 @@ impl Core {
             {
                 return open(&*self.store, canary, now, writes);
             }
+            // What all replicas share is at least as fresh as the status, unless it was away when that was written.
+            (Some(takeover), Some(stored))
+                if self.store.is_shared() && is_no_older(&takeover.state, &stored.snapshot.state) =>
+            {
+                let mut rollout = open(&*self.store, canary, now, writes)?;
+                self.catch_up(&mut rollout, now)?;
+                writes.push(rollout.snapshot());
+                return Ok(rollout);
+            }
             (Some(takeover), _) => Rollout::take_over(canary.clone(), takeover, offset, now, writes),
             (None, _) => Rollout::new(canary.clone(), offset, now),
         };
@@ -141,6 +150,12 @@ impl Core {
         self.settle(&writes, now);
         self.publish();
     }
+}
+
+/// Whether the store is at the point that the status tells of, or further.
+fn is_no_older(status: &State, stored: &State) -> bool {
+    let at = |state: &State| (state.rollout_started, state.step, state.stratum);
+    at(stored) > at(status) || is_as_fresh(status, stored)
 }
 
 /// Whether the store is at the point that the status tells of.

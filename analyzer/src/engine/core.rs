@@ -4,6 +4,7 @@ use super::Message;
 use super::act::{Order, Refused};
 use super::collecting::send_round;
 use super::filters::Filters;
+use super::folding::{Backing, Inbox};
 use super::gating::Outgoing;
 use super::past::Series;
 use super::plans::Published;
@@ -18,9 +19,10 @@ use crate::experiments;
 use crate::gates::webhook;
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
+use crate::replicas::{Hold, Intake};
 use crate::router::{self, RouterError, Written};
 use crate::store::{Store, StoreError, Write};
-use serin_contract::Share;
+use serin_contract::{Revision, Share};
 use serin_judge::anomaly::{self, Anomaly, Service};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
@@ -29,7 +31,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A store that failed is tried again after so long.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const RETRY: Duration = Duration::from_secs(1);
 /// How often alerts and the canaries' numbers at `/metrics` are brought up to date.
 const BOARD: Duration = Duration::from_secs(1);
 
@@ -41,12 +43,19 @@ pub(super) struct Core {
     pub(super) plan: Published,
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Arc<dyn Store>,
+    pub(super) inbox: Inbox,
+    /// Where reports go, where the store is shared.
+    pub(super) intake: Option<Intake>,
+    /// Whether weights may be written, where a lock says so.
+    hold: Option<Hold>,
+    /// The last plan that is in the store.
+    pub(super) spread: Option<Revision>,
     /// The way to the cluster's objects; none outside a cluster.
     cluster: Option<Routes>,
     queue: mpsc::Sender<Message>,
     /// Rung where something was decided that people should see at once.
     pub(super) news: Arc<Notify>,
-    save_again: Option<Time>,
+    pub(super) save_again: Option<Time>,
     desk: Desk,
     receivers: Receivers,
     next_board: Time,
@@ -58,12 +67,13 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn load(
         configuration: Configuration,
-        store: Arc<dyn Store>,
+        backing: Backing,
         metrics: Arc<Metrics>,
         cluster: Option<Routes>,
         queue: mpsc::Sender<Message>,
         now: Time,
     ) -> Result<Self, StoreError> {
+        let Backing { store, intake, hold } = backing;
         let filters = Filters::new(store.marks(now)?);
         let mut rollouts = BTreeMap::new();
         let mut writes = Vec::new();
@@ -75,7 +85,9 @@ impl Core {
             .map_err(|error| StoreError::Record { table: "experiments", error })?;
         writes.extend(declared);
         store.commit(&writes)?;
-        let plan = first_plan(&rollouts, &experiments, now)?;
+        let after = store.plan_revision()?;
+        let plan = first_plan(&rollouts, &experiments, now, after)?;
+        let inbox = Inbox::new(&*store, now)?;
         let receivers = Receivers::start(&configuration.server.alerts, &metrics, super::now);
         metrics.leader.set(1);
         let mut core = Self {
@@ -86,6 +98,10 @@ impl Core {
             plan,
             metrics,
             store,
+            inbox,
+            intake,
+            hold,
+            spread: None,
             cluster,
             queue,
             news: Arc::default(),
@@ -96,8 +112,9 @@ impl Core {
             started: now,
             series: Series::default(),
         };
+        core.fold_all(now)?;
         core.follow_releases(now);
-        core.show();
+        core.publish();
         Ok(core)
     }
 
@@ -176,6 +193,7 @@ impl Core {
     /// Looks at the clock: ticks that are due, weights to write, filters that fell silent.
     pub(super) fn beat(&mut self, now: Time) {
         self.filters.forget(now);
+        self.look_at_inbox(now);
         let mut writes = self.experiments.pass_time(now);
         let shared = self.shared_anomalies(now);
         for rollout in self.rollouts.values_mut() {
@@ -248,6 +266,7 @@ impl Core {
             && let Err(error) = self.commit(writes)
         {
             tracing::error!(%error, "a decision could not be stored; it stands and is stored later");
+            self.inbox.owe(writes);
             self.save_again = Some(now.plus(RETRY));
         }
         if self.save_again.is_some_and(|time| time <= now) {
@@ -259,7 +278,11 @@ impl Core {
                 cluster.ring();
             }
         }
+        let store_fails = self.inbox.away.is_some();
         for (id, rollout) in &mut self.rollouts {
+            if store_fails {
+                rollout.stay(now);
+            }
             for outgoing in rollout.outgoing.drain(..) {
                 send_call(self.queue.clone(), id.clone(), outgoing);
             }
@@ -267,25 +290,22 @@ impl Core {
                 self.receivers.tell(&Notice { alert, since: now, status: Status::Event });
             }
             if let Some(due) = rollout.route.due(now) {
-                send_weight(self.queue.clone(), self.cluster.clone(), id.clone(), &rollout.spec, due);
+                let way = (self.cluster.clone(), self.hold.clone());
+                send_weight(self.queue.clone(), way, id.clone(), &rollout.spec, due);
             }
         }
         // Behind the weights: a rollback does not wait for what is only counted.
         self.follow_releases(now);
     }
 
-    /// One transaction, timed.
-    pub(super) fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        let _timer = self.metrics.commit_seconds.start_timer();
-        self.store.commit(writes)
-    }
-
-    fn save_all(&self) -> bool {
-        let writes: Vec<Write> = self.rollouts.values().map(Rollout::snapshot).collect();
+    fn save_all(&mut self) -> bool {
+        let mut writes = self.inbox.owed();
+        writes.extend(self.rollouts.values().map(Rollout::snapshot));
         match self.commit(&writes) {
             Ok(()) => true,
             Err(error) => {
                 tracing::error!(%error, "the state could not be stored");
+                self.inbox.owe(&writes);
                 false
             }
         }
@@ -342,6 +362,7 @@ impl Core {
             Ok(false) => {}
             Err(error) => tracing::error!(%error, "the new plan is wrong; filters keep the old one"),
         }
+        self.spread_plan();
         self.show();
     }
 
@@ -388,9 +409,12 @@ fn first_plan(
     rollouts: &BTreeMap<String, Rollout>,
     experiments: &experiments::Desk,
     now: Time,
+    after: Revision,
 ) -> Result<Published, StoreError> {
     let (canaries, live) = plan_parts(rollouts);
-    Published::first(canaries, experiments.plan(), live, now)
+    // A clock that is behind that of whoever led before must not bring revisions again.
+    let begin = Time(now.0.max(after.0.saturating_add(1)));
+    Published::first(canaries, experiments.plan(), live, begin)
         .map_err(|error| StoreError::Record { table: "snapshots", error: error.to_string() })
 }
 
@@ -413,7 +437,7 @@ fn send_call(queue: mpsc::Sender<Message>, canary: String, outgoing: Outgoing) {
 /// Weights are written beside the engine's task; the answer comes back as a message.
 fn send_weight(
     queue: mpsc::Sender<Message>,
-    cluster: Option<Routes>,
+    (cluster, hold): (Option<Routes>, Option<Hold>),
     canary: String,
     spec: &Canary,
     due: Due,
@@ -425,7 +449,11 @@ fn send_weight(
                 cluster.write(&namespace, service, share, due.stood).await
             }
             (Router::VirtualService(_) | Router::EnvoyRoutes(_), _) => {
-                let written = tokio::task::spawn_blocking(move || router::write(&router, share)).await;
+                let written = tokio::task::spawn_blocking(move || {
+                    let raises = due.stood.is_none_or(|stood| share > stood);
+                    router::write(&router, share, &|| hold.as_ref().is_none_or(|hold| hold.allows(raises)))
+                });
+                let written = written.await;
                 let result = written.unwrap_or_else(|error| Err(RouterError::failed(&error.to_string())));
                 result.map(|()| Written::Stands(0))
             }

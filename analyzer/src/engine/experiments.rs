@@ -87,6 +87,8 @@ impl Core {
         if asked.is_empty() {
             return;
         }
+        // Where that fails the answers fail by themselves: they need the store too.
+        drop(self.settle_doubt(now));
         let mut draft = self.experiments.draft(&*self.store, now);
         let answers: Vec<Reply> = asked.into_iter().map(|Ask(ask)| ask(&mut draft, now)).collect();
         let converted = draft.take_converted();

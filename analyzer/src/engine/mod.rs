@@ -9,6 +9,7 @@ mod collecting;
 mod core;
 mod experiments;
 mod filters;
+mod folding;
 mod gating;
 mod ingest;
 mod live;
@@ -30,6 +31,7 @@ pub use act::{Deed, Refused};
 pub use cluster::{Release, Seen, Takeover};
 pub use experiments::ExperimentView;
 pub use filters::FilterView;
+pub use folding::Backing;
 pub use ingest::Accepted;
 pub use live::Picture;
 pub use past::{RolloutView, Span};
@@ -39,6 +41,7 @@ pub use view::{CanaryView, RouterView};
 use crate::config::{Canary, Configuration};
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
+use crate::replicas::Intake;
 use crate::store::{Store, StoreError};
 use serin_contract::{Report, Share};
 use serin_judge::time::Time;
@@ -122,6 +125,8 @@ pub struct Engine {
     queue: mpsc::Sender<Message>,
     /// For what is read beside the task and may take a while.
     store: Arc<dyn Store>,
+    /// Where reports go, where the store is shared.
+    intake: Option<Intake>,
     metrics: Arc<Metrics>,
     news: Arc<Notify>,
 }
@@ -133,22 +138,18 @@ impl Engine {
     /// When the store cannot be read.
     pub fn start(
         configuration: Configuration,
-        store: Arc<dyn Store>,
+        backing: impl Into<Backing>,
         metrics: Arc<Metrics>,
         cluster: Option<Routes>,
     ) -> Result<Self, StoreError> {
         let (queue, messages) = mpsc::channel(QUEUE);
-        let core = core::Core::load(
-            configuration,
-            Arc::clone(&store),
-            Arc::clone(&metrics),
-            cluster,
-            queue.clone(),
-            now(),
-        )?;
+        let backing = backing.into();
+        let (store, intake) = (Arc::clone(&backing.store), backing.intake.clone());
+        let core =
+            core::Core::load(configuration, backing, Arc::clone(&metrics), cluster, queue.clone(), now())?;
         let news = Arc::clone(&core.news);
         tokio::spawn(run(core, messages));
-        Ok(Self { queue, store, metrics, news })
+        Ok(Self { queue, store, intake, metrics, news })
     }
 
     async fn ask<T>(&self, message: impl FnOnce(oneshot::Sender<T>) -> Message) -> Option<T> {
@@ -163,6 +164,9 @@ impl Engine {
     /// When the store refused, or the program is ending. Nothing was counted then.
     pub async fn report(&self, report: Report) -> Result<Accepted, Unavailable> {
         let _timer = self.metrics.ingest_seconds.start_timer();
+        if let Some(intake) = &self.intake {
+            return intake.report(report).await;
+        }
         let answer = self.ask(|answer| Message::Report(Box::new(report), answer)).await;
         answer.unwrap_or_else(|| Err(Unavailable("the analyzer is stopping".into())))
     }

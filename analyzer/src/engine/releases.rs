@@ -27,6 +27,9 @@ impl Core {
     /// Opens, follows and ends experiments as the rollouts are now. What cannot be stored is tried again at the
     /// next look: nothing of it is taken over before.
     pub(super) fn follow_releases(&mut self, now: Time) {
+        if self.store_is_away() {
+            return;
+        }
         let mut changes = Changes::default();
         for (canary, rollout) in &self.rollouts {
             let id = rollout.experiment_id();

@@ -51,7 +51,7 @@ impl Core {
 
     fn check_server(&self, new: &Configuration) -> Result<(), String> {
         let old = &self.configuration.server;
-        if (old.listen, &old.redb, &old.wasm) != (new.server.listen, &new.server.redb, &new.server.wasm) {
+        if (old.listen, &old.store, &old.wasm) != (new.server.listen, &new.server.store, &new.server.wasm) {
             return Err(
                 "spec.listen, spec.store and spec.wasm cannot change while the program runs: restart it"
                     .into(),

@@ -12,7 +12,7 @@ use std::time::Duration;
 impl Rollout {
     /// Goes on where the store ends: the snapshot, then everything counted after it.
     pub(super) fn restore(spec: Canary, stored: StoredCanary, now: Time, writes: &mut Vec<Write>) -> Self {
-        let Snapshot { state, mut observations, offset } = stored.snapshot;
+        let Snapshot { state, mut observations, offset, cursor } = stored.snapshot;
         if let Err(error) = observations.restore_units(&stored.units) {
             tracing::error!(canary = %spec.id, %error, "the stratum's units cannot be read; units count anew");
         }
@@ -22,6 +22,7 @@ impl Rollout {
         }
         let offset = stored.journal.last().map_or(offset, |(offset, _)| *offset);
         let mut rollout = Self::with(spec, state, observations, offset, now);
+        rollout.cursor = cursor;
         rollout.history = stored.history.into_iter().rev().take(HISTORY).rev().collect();
         tracing::info!(
             canary = %rollout.spec.id, phase = ?rollout.state.phase, weight = %rollout.state.weight,

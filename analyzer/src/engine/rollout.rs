@@ -39,6 +39,10 @@ pub(super) struct Rollout {
     pub(super) observations: Observations,
     /// The last journal entry that is counted.
     pub(super) offset: u64,
+    /// The last report of a shared inbox that is counted.
+    pub(super) cursor: u64,
+    /// Why the store cannot be relied on, if so.
+    pub(super) store_error: Option<String>,
     pub(super) history: VecDeque<Transition>,
     pub(super) samples: VecDeque<serde_json::Value>,
     pub(super) route: Route,
@@ -101,6 +105,8 @@ impl Rollout {
             samples: VecDeque::new(),
             experiment: None,
             unjudged: false,
+            cursor: 0,
+            store_error: None,
             spec,
             state,
             observations,
@@ -119,6 +125,17 @@ impl Rollout {
         if !entries.is_empty() {
             self.offset += 1;
         }
+        self.observe(sender, interval, entries, now);
+    }
+
+    /// Takes a report's part into the numbers.
+    pub(super) fn observe(
+        &mut self,
+        sender: Instance,
+        interval: Duration,
+        entries: &[CanaryReport],
+        now: Time,
+    ) {
         self.observations.report(&self.spec.settings, sender, interval, entries, now);
         self.unjudged = true;
     }
@@ -290,6 +307,7 @@ impl Rollout {
             state: self.state.clone(),
             observations: self.observations.clone_without_units(),
             offset: self.offset,
+            cursor: self.cursor,
         };
         Write::Snapshot {
             canary: self.spec.id.to_string(),
@@ -304,6 +322,7 @@ impl Rollout {
 
     fn facts(&self, now: Time) -> Facts {
         Facts {
+            store_error: self.store_error.clone(),
             router_error: self.route.error.as_ref().map(ToString::to_string),
             gate: self.book.hold(&self.spec.gates),
             missing: self.seen.as_ref().and_then(|seen| seen.problem.clone()),

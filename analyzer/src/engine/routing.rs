@@ -118,6 +118,13 @@ impl Rollout {
         }
     }
 
+    /// No weight grows while the store cannot be relied on: what was on its way up is off, and asked for again.
+    pub(super) fn stay(&mut self, now: Time) {
+        if self.asked.take().is_some_and(|asked| asked > self.state.weight) {
+            self.route.want(self.state.weight, now);
+        }
+    }
+
     /// Another weight was decided; it is timed until the proxies follow.
     pub(super) fn move_to(&mut self, share: Share, now: Time) {
         if self.moving.is_none_or(|moving| moving.share != share) && share != self.state.weight {

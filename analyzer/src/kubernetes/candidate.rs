@@ -2,6 +2,7 @@
 
 use super::lease::{ADDRESS, Seen, Step, step};
 use super::{CallError, Denials, NAME, Replica, in_time};
+use crate::replicas::Term;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
@@ -11,19 +12,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-
-/// Who leads, as far as this replica knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Term {
-    /// Nobody, or nobody knows.
-    Nobody,
-    /// Another replica, which is reached at this address.
-    Other(String),
-    /// This one.
-    Mine,
-    /// Another one after this one: this program must end.
-    Lost(String),
-}
 
 /// Until when our last renewal is good.
 #[derive(Debug, Clone)]

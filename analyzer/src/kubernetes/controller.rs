@@ -6,12 +6,13 @@ use super::look::{Look, look};
 use super::object::Object;
 use super::watch::Stores;
 use super::{
-    CallError, Denials, JSON_PATCH, Replica, Routes, Term, deployments, events, experiments, patch, status,
+    CallError, Denials, JSON_PATCH, Replica, Routes, deployments, events, experiments, patch, status,
     takeover,
 };
 use crate::config::{Canary, Router};
 use crate::engine::{Engine, Release, Seen, now};
 use crate::kinds::CanaryStatus;
+use crate::replicas::Term;
 use kube::Client;
 use kube::runtime::events::Event;
 use serde_json::json;

@@ -9,7 +9,6 @@ mod direct;
 mod events;
 mod experiment_status;
 mod experiments;
-mod follower;
 mod keeping;
 mod lease;
 mod look;
@@ -19,10 +18,9 @@ mod status;
 mod takeover;
 mod watch;
 
-pub use candidate::{Candidate, Term};
+pub use candidate::Candidate;
 pub use controller::Controller;
 pub use denied::Denials;
-pub use follower::{Front, front};
 pub use routes::Routes;
 pub use watch::Stores;
 

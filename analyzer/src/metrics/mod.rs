@@ -2,6 +2,9 @@
 //! every name; a test holds it against this.
 
 pub mod board;
+mod store;
+
+pub use store::StoreMetrics;
 
 use board::{Board, Family};
 use std::cell::RefCell;
@@ -51,6 +54,8 @@ pub struct Metrics {
     pub alerts: IntCounterVec,
     /// Clients of the live view.
     pub live_clients: IntGauge,
+    /// The store's, where it is over the network.
+    pub store: StoreMetrics,
     /// The canaries' own numbers.
     pub board: Board,
     names: Vec<String>,
@@ -58,6 +63,8 @@ pub struct Metrics {
 
 /// Of histograms in seconds, from half a millisecond to a second.
 const SHORT: [f64; 10] = [0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0];
+/// Numbers of reports.
+const COUNTS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0];
 /// The same for what waits for proxies.
 const LONG: [f64; 10] = [0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0];
 
@@ -89,8 +96,33 @@ impl Metrics {
             let times = Histogram::with_opts(HistogramOpts::new(name, help).buckets(SHORT.to_vec()))?;
             add(&registry, &names, name, times)
         };
+        let store = StoreMetrics {
+            calls: counters(
+                "serin_store_calls_total",
+                "Calls of Redis by purpose and result.",
+                &["call", "result"],
+            )?,
+            seconds: {
+                let name = "serin_store_call_seconds";
+                let options = HistogramOpts::new(name, "Time of calls of Redis by purpose.");
+                add(&registry, &names, name, HistogramVec::new(options.buckets(SHORT.to_vec()), &["call"])?)?
+            },
+            idle: level("serin_store_connections_idle", "Connections to Redis that wait for work.")?,
+            busy: level("serin_store_connections_busy", "Connections to Redis at work.")?,
+            batch: {
+                let name = "serin_store_batch_reports";
+                let options = HistogramOpts::new(name, "Reports in one group commit to Redis.");
+                add(&registry, &names, name, Histogram::with_opts(options.buckets(COUNTS.to_vec()))?)?
+            },
+            up: level("serin_store_up", "1 while Redis answers.")?,
+            waiting: level(
+                "serin_store_inbox_reports",
+                "Reports that wait in Redis to be counted, at most 512.",
+            )?,
+        };
         let canary = ["canary"];
         Ok(Self {
+            store,
             reports: counters("serin_reports_total", "Reports of filters by result.", &["result"])?,
             commit_seconds: times("serin_commit_seconds", "Time of a group commit to the store.")?,
             filters: levels("serin_filters", "Filters that report, by the plan they follow.", &["plan"])?,

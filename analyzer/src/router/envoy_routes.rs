@@ -154,7 +154,7 @@ pub(super) fn read(routes: &EnvoyRoutes) -> Result<Share, RouterError> {
     Ok(weights(routes, &text)?.iter().map(share).max().unwrap_or_default())
 }
 
-pub(super) fn write(routes: &EnvoyRoutes, share: Share) -> Result<(), RouterError> {
+pub(super) fn write(routes: &EnvoyRoutes, share: Share, may: &dyn Fn() -> bool) -> Result<(), RouterError> {
     let old = text(routes)?;
     let mut edits: Vec<(Digits, u64)> = Vec::new();
     for weights in weights(routes, &old)? {
@@ -171,7 +171,7 @@ pub(super) fn write(routes: &EnvoyRoutes, share: Share) -> Result<(), RouterErro
     if new == old {
         return Ok(());
     }
-    replace(routes, &new)
+    replace(routes, &new, may)
         .map_err(|failure| error(routes, &format!("the weights cannot be written: {failure}")))
 }
 
@@ -186,13 +186,19 @@ fn split(sum: u64, share: Share) -> (u64, u64) {
 }
 
 /// Writes beside the file and renames: whoever reads sees the old file or the new one, never a half.
-fn replace(routes: &EnvoyRoutes, text: &str) -> std::io::Result<()> {
+fn replace(routes: &EnvoyRoutes, text: &str, may: &dyn Fn() -> bool) -> std::io::Result<()> {
     let mut beside = routes.path.clone().into_os_string();
     beside.push(".serin-new");
     let mut file = std::fs::File::create(&beside)?;
     file.write_all(text.as_bytes())?;
     file.set_permissions(std::fs::metadata(&routes.path)?.permissions())?;
     file.sync_all()?;
+    if !may() {
+        std::fs::remove_file(&beside)?;
+        return Err(std::io::Error::other(
+            "this analyzer's lock has run out, or Redis does not say whose it is",
+        ));
+    }
     std::fs::rename(&beside, &routes.path)
 }
 

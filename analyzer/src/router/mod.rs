@@ -83,9 +83,11 @@ pub fn read(router: &Router) -> Result<Share, RouterError> {
 
 /// Writes the canary's share; nothing but weights changes. Does nothing when it stands there already.
 ///
+/// `may` is asked at the last moment whether the weight may be written at all.
+///
 /// # Errors
 /// As [`read`]; the file is then as it was.
-pub fn write(router: &Router, share: Share) -> Result<(), RouterError> {
+pub fn write(router: &Router, share: Share, may: &dyn Fn() -> bool) -> Result<(), RouterError> {
     let routes = match router {
         Router::EnvoyRoutes(routes) => routes,
         Router::VirtualService(service) => return Err(not_a_file(&service.name)),
@@ -93,7 +95,7 @@ pub fn write(router: &Router, share: Share) -> Result<(), RouterError> {
     // Two canaries may share a file; reading, changing and renaming it must not interleave.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    envoy_routes::write(routes, share)
+    envoy_routes::write(routes, share, may)
 }
 
 /// Everything about a route file that will not work as it should, as sentences.

@@ -2,21 +2,17 @@
 //! stay here and are looked up one by one.
 
 use super::redb::{decode, encode, fail};
-use super::{Action, KeptAnswer, Redb, StoreError, Walk, Write};
+use super::{Action, KeptAnswer, Redb, StoreError, UNIT_LIFE, Walk, Write};
 use crate::experiments::desk::KEY_LIFE;
 use crate::experiments::{Record, Unit};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serin_contract::UnitHash;
 use serin_judge::time::Time;
-use std::time::Duration;
 
 const EXPERIMENTS: TableDefinition<&str, &[u8]> = TableDefinition::new("experiments");
 const UNITS: TableDefinition<(&str, u64), &[u8]> = TableDefinition::new("experiment_units");
 const ACTIONS: TableDefinition<(&str, u64, u64, u64), &[u8]> = TableDefinition::new("experiment_actions");
 const KEYS: TableDefinition<&str, &[u8]> = TableDefinition::new("experiment_keys");
-
-/// How long after an experiment's end its units and their actions are kept.
-const UNIT_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 pub(super) fn prepare(transaction: &WriteTransaction) -> Result<(), StoreError> {
     transaction.open_table(EXPERIMENTS).map_err(fail)?;
@@ -49,6 +45,10 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
             table.insert(key.as_str(), encode("experiment_keys", answer)?.as_slice()).map_err(fail)?;
         }
         Write::Mark(..)
+        | Write::Cursor(_)
+        | Write::Trim(_)
+        | Write::Inbox(..)
+        | Write::Plan(..)
         | Write::Journal { .. }
         | Write::Snapshot { .. }
         | Write::Transition(..)
@@ -59,33 +59,38 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
 }
 
 impl Redb {
-    pub(super) fn read_experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
-        let transaction = self.database.begin_write().map_err(fail)?;
+    pub(super) fn read_experiments(&self) -> Result<Vec<Record>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(EXPERIMENTS).map_err(fail)?;
         let mut records = Vec::new();
-        {
-            let table = transaction.open_table(EXPERIMENTS).map_err(fail)?;
-            for row in table.iter().map_err(fail)? {
-                let record: Record = decode("experiments", row.map_err(fail)?.1.value())?;
-                records.push(record);
-            }
-            let mut keys = transaction.open_table(KEYS).map_err(fail)?;
-            let alive = |bytes: &[u8]| {
-                let answer = decode::<KeptAnswer>("experiment_keys", bytes);
-                answer.is_ok_and(|answer| now.since(answer.time) < KEY_LIFE)
-            };
-            keys.retain(|_, bytes| alive(bytes)).map_err(fail)?;
-            let mut units = transaction.open_table(UNITS).map_err(fail)?;
-            let mut actions = transaction.open_table(ACTIONS).map_err(fail)?;
-            let old = |record: &&Record| record.ended.is_some_and(|ended| now.since(ended) > UNIT_LIFE);
-            for record in records.iter().filter(old) {
-                let id = record.id.as_str();
-                units.retain_in((id, 0)..=(id, u64::MAX), |_, _| false).map_err(fail)?;
-                let all = (id, 0, 0, 0)..=(id, u64::MAX, u64::MAX, u64::MAX);
-                actions.retain_in(all, |_, _| false).map_err(fail)?;
-            }
+        for row in table.iter().map_err(fail)? {
+            records.push(decode("experiments", row.map_err(fail)?.1.value())?);
         }
-        transaction.commit().map_err(fail)?;
         Ok(records)
+    }
+
+    /// Forgets keys that have run out, and the units of experiments that ended a month ago.
+    pub(super) fn sweep_experiments(
+        &self,
+        transaction: &WriteTransaction,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let mut keys = transaction.open_table(KEYS).map_err(fail)?;
+        let alive = |bytes: &[u8]| {
+            let answer = decode::<KeptAnswer>("experiment_keys", bytes);
+            answer.is_ok_and(|answer| now.since(answer.time) < KEY_LIFE)
+        };
+        keys.retain(|_, bytes| alive(bytes)).map_err(fail)?;
+        let mut units = transaction.open_table(UNITS).map_err(fail)?;
+        let mut actions = transaction.open_table(ACTIONS).map_err(fail)?;
+        let old = |record: &Record| record.ended.is_some_and(|ended| now.since(ended) > UNIT_LIFE);
+        for record in self.read_experiments()?.iter().filter(|record| old(record)) {
+            let id = record.id.as_str();
+            units.retain_in((id, 0)..=(id, u64::MAX), |_, _| false).map_err(fail)?;
+            let all = (id, 0, 0, 0)..=(id, u64::MAX, u64::MAX, u64::MAX);
+            actions.retain_in(all, |_, _| false).map_err(fail)?;
+        }
+        Ok(())
     }
 
     pub(super) fn read_units(&self, experiment: &str, units: &[UnitHash]) -> Result<Vec<Unit>, StoreError> {

@@ -4,17 +4,25 @@
 mod experiments;
 mod record;
 mod redb;
+mod redis;
 
 pub use record::{
     Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, StoredCanary, Walk, Write,
 };
 pub use redb::Redb;
+pub use redis::{Lock, Redis, RedisSettings, Standing, Taken};
 
 use crate::experiments::{Record, Unit};
-use serin_contract::UnitHash;
 use serin_contract::report::Instance;
+use serin_contract::{Report, Revision, UnitHash};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How long a sender's high-water mark is kept after its last report.
+const MARK_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How long after an experiment's end its units and their actions are kept.
+const UNIT_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
 /// What the engine needs of a store. Calls wait for their answer, so whoever has other things to do calls
 /// from a place that may block. Every one fails when the store does not answer or a record of it is not what
@@ -100,6 +108,53 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// See [`Store`].
     fn walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError>;
+
+    /// Whether several analyzers share it: then reports come through the inbox, whoever took them.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// Reports that are acknowledged and wait to be counted, after a place in the inbox, in order, at most so
+    /// many. A place tells its time, see [`time_of`].
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Report)>, StoreError>;
+
+    /// The place of the last report that experiments have counted.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn cursor(&self) -> Result<u64, StoreError>;
+
+    /// The revision of the last plan that was published here, 0 for none.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn plan_revision(&self) -> Result<Revision, StoreError> {
+        Ok(Revision(0))
+    }
+
+    /// After a commit that failed: from now on what it would have written is there, or it will never be. A
+    /// store that is not over the network knows at once.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Forgets what is too old: marks of senders that were silent for a day, idempotency keys that have run
+    /// out, units and actions of experiments that ended a month ago.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn sweep(&self, now: Time) -> Result<(), StoreError>;
+}
+
+/// When a report came into the inbox, by the store's clock.
+pub fn time_of(place: u64) -> Time {
+    Time(place >> 22)
 }
 
 /// Why the store did not answer. Nothing of the commit that failed is in it.
@@ -116,9 +171,19 @@ pub enum StoreError {
         /// Why not.
         error: String,
     },
-    /// The file was written by another version.
+    /// It does not answer, or takes nothing.
+    #[error("store unavailable: {0}")]
+    Unavailable(String),
+    /// Another analyzer has led after this one.
+    #[error("another analyzer leads: this one writes nothing any more")]
+    Fenced,
+    /// An analyzer leads, and only it may write.
+    #[error("an analyzer leads, and only it may write to the store: end all of them first")]
+    Held,
+    /// It was written by a newer version.
     #[error(
-        "the store has format {found}, this program reads {expected}: use the version that wrote it, or another file"
+        "the store has format {found}, this program reads up to {expected}: use the version that wrote it, or another \
+         store"
     )]
     Format {
         /// What the file says.

@@ -3,11 +3,13 @@
 use crate::experiments::{Record, Unit};
 use crate::report::Affected;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serin_contract::report::Instance;
-use serin_contract::{CanaryReport, PerArm, UnitHash};
+use serin_contract::{CanaryReport, PerArm, Report, Revision, UnitHash};
 use serin_judge::observations::Observations;
 use serin_judge::ramp::{State, Transition};
 use serin_judge::time::Time;
+use std::sync::Arc;
 
 /// How far the reports of one filter are in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +44,9 @@ pub struct Snapshot {
     pub observations: Observations,
     /// The last journal entry that is in.
     pub offset: u64,
+    /// The place in the inbox of the last report that is in.
+    #[serde(default)]
+    pub cursor: u64,
 }
 
 /// What the store knows of a canary.
@@ -105,7 +110,7 @@ pub struct KeptAnswer {
 }
 
 /// One record of a commit.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Write {
     /// A sender's high-water mark.
     Mark(Instance, Mark),
@@ -159,4 +164,12 @@ pub enum Write {
     },
     /// What was answered to an idempotency key.
     Key(String, KeptAnswer),
+    /// The place in the inbox of the last report that experiments have counted.
+    Cursor(u64),
+    /// The inbox is over up to this place.
+    Trim(u64),
+    /// A report that waits to be counted, at its place in the inbox; only where a store is filled from another.
+    Inbox(u64, Box<Report>),
+    /// The current plan, for analyzers that do not lead.
+    Plan(Revision, Arc<RawValue>),
 }

@@ -2,7 +2,8 @@
 
 use super::experiments;
 use super::{
-    JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, Store, StoreError, StoredCanary, Walk, Write,
+    JournalEntry, KeptAnswer, MARK_LIFE, Mark, RolloutReport, Snapshot, Store, StoreError, StoredCanary,
+    Walk, Write,
 };
 use crate::experiments::{Record, Unit};
 use redb::{
@@ -11,19 +12,16 @@ use redb::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serin_contract::UnitHash;
 use serin_contract::report::Instance;
+use serin_contract::{Report, UnitHash};
 use serin_judge::ramp::Transition;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Raised when a record changes its meaning.
-const FORMAT: u64 = 1;
-/// How long a sender's high-water mark is kept after its last report.
-const MARK_LIFE: Duration = Duration::from_secs(24 * 3600);
+const FORMAT: u64 = 2;
 /// redb would use a gigabyte; the working set here is a few megabytes.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -31,6 +29,7 @@ type ByCanary = TableDefinition<'static, &'static str, &'static [u8]>;
 type ByCanaryAndNumber = TableDefinition<'static, (&'static str, u64), &'static [u8]>;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
+const INBOX: TableDefinition<u64, &[u8]> = TableDefinition::new("inbox");
 const MARKS: TableDefinition<u64, &[u8]> = TableDefinition::new("marks");
 const SNAPSHOTS: ByCanary = TableDefinition::new("snapshots");
 const UNITS: ByCanary = TableDefinition::new("units");
@@ -65,12 +64,18 @@ impl Redb {
             let found = meta.get("format").map_err(fail)?.map(|value| value.value());
             match found {
                 Some(FORMAT) => {}
+                Some(1) => {
+                    // It had no inbox and no cursor; everything else is as it was.
+                    tracing::info!(from = 1, to = FORMAT, "the store's format is brought up to date");
+                    meta.insert("format", FORMAT).map_err(fail)?;
+                }
                 Some(found) => return Err(StoreError::Format { found, expected: FORMAT }),
                 None => {
                     meta.insert("format", FORMAT).map_err(fail)?;
                 }
             }
             transaction.open_table(MARKS).map_err(fail)?;
+            transaction.open_table(INBOX).map_err(fail)?;
             for table in [SNAPSHOTS, UNITS] {
                 transaction.open_table(table).map_err(fail)?;
             }
@@ -93,19 +98,15 @@ impl Store for Redb {
     }
 
     fn marks(&self, now: Time) -> Result<BTreeMap<Instance, Mark>, StoreError> {
-        let transaction = self.database.begin_write().map_err(fail)?;
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(MARKS).map_err(fail)?;
         let mut marks = BTreeMap::new();
-        {
-            let mut table = transaction.open_table(MARKS).map_err(fail)?;
-            for row in table.iter().map_err(fail)? {
-                let (instance, bytes) = row.map_err(fail)?;
-                let mark: Mark = decode("marks", bytes.value())?;
-                marks.insert(Instance(instance.value()), mark);
-            }
-            marks.retain(|_, mark| now.since(mark.time) < MARK_LIFE);
-            table.retain(|instance, _| marks.contains_key(&Instance(instance))).map_err(fail)?;
+        for row in table.iter().map_err(fail)? {
+            let (instance, bytes) = row.map_err(fail)?;
+            let mark: Mark = decode("marks", bytes.value())?;
+            marks.insert(Instance(instance.value()), mark);
         }
-        transaction.commit().map_err(fail)?;
+        marks.retain(|_, mark| now.since(mark.time) < MARK_LIFE);
         Ok(marks)
     }
 
@@ -179,7 +180,8 @@ impl Store for Redb {
     }
 
     fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
-        self.read_experiments(now)
+        self.sweep(now)?;
+        self.read_experiments()
     }
 
     fn units(&self, experiment: &str, units: &[UnitHash]) -> Result<Vec<Unit>, StoreError> {
@@ -192,6 +194,36 @@ impl Store for Redb {
 
     fn walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError> {
         self.read_walk(experiment, show)
+    }
+
+    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Report)>, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(INBOX).map_err(fail)?;
+        let mut found = Vec::new();
+        for row in table.range(after.saturating_add(1)..).map_err(fail)?.take(most) {
+            let (place, bytes) = row.map_err(fail)?;
+            found.push((place.value(), decode("inbox", bytes.value())?));
+        }
+        Ok(found)
+    }
+
+    fn cursor(&self) -> Result<u64, StoreError> {
+        let reading = self.database.begin_read().map_err(fail)?;
+        let table = reading.open_table(META).map_err(fail)?;
+        Ok(table.get("cursor").map_err(fail)?.map_or(0, |place| place.value()))
+    }
+
+    fn sweep(&self, now: Time) -> Result<(), StoreError> {
+        let transaction = self.database.begin_write().map_err(fail)?;
+        {
+            let mut marks = transaction.open_table(MARKS).map_err(fail)?;
+            let alive = |bytes: &[u8]| {
+                decode::<Mark>("marks", bytes).is_ok_and(|mark| now.since(mark.time) < MARK_LIFE)
+            };
+            marks.retain(|_, bytes| alive(bytes)).map_err(fail)?;
+        }
+        self.sweep_experiments(&transaction, now)?;
+        transaction.commit().map_err(fail)
     }
 }
 
@@ -220,6 +252,19 @@ fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError
         }
         Write::Sample(canary, time, sample) => put(transaction, SAMPLES, (canary, time.0), sample)?,
         Write::Report(canary, report) => put(transaction, REPORTS, (canary, report.time.0), report)?,
+        Write::Cursor(place) => {
+            transaction.open_table(META).map_err(fail)?.insert("cursor", place).map_err(fail)?;
+        }
+        Write::Trim(place) => {
+            let mut inbox = transaction.open_table(INBOX).map_err(fail)?;
+            inbox.retain_in(..=*place, |_, _| false).map_err(fail)?;
+        }
+        Write::Inbox(place, report) => {
+            let mut inbox = transaction.open_table(INBOX).map_err(fail)?;
+            inbox.insert(place, encode("inbox", report)?.as_slice()).map_err(fail)?;
+        }
+        // There is nobody else to whom it would be of use.
+        Write::Plan(..) => {}
         Write::Experiment(..) | Write::Unit { .. } | Write::Action { .. } | Write::Key(..) => {
             experiments::apply(transaction, write)?;
         }

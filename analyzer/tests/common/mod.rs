@@ -33,7 +33,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 /// An address that nobody listens on; each call gives another. It lies below the ports that the system
 /// gives to clients, and is tried without listening: processes that other tests start at this moment hold
 /// copies of our sockets for a while, and a listening copy would keep the port.
-fn free() -> SocketAddr {
+pub(crate) fn free() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let begin = std::process::id().wrapping_mul(2_654_435_761) >> 8;
     let mut candidates = std::iter::repeat_with(|| {

@@ -45,7 +45,7 @@ fn only_the_digits_of_our_weights_change() {
     for (percent, stable, canary) in
         [(5.0, "95", "5"), (100.0, "0", "100"), (12.5, "8750", "1250"), (0.0, "10000", "0")]
     {
-        write(&routes, share(percent)).expect("written");
+        write(&routes, share(percent), &|| true).expect("written");
         assert_eq!(read(&routes), Ok(share(percent)));
         let expected = YAML
             .replace("weight: 100   #", &format!("weight: {stable}   #"))
@@ -59,7 +59,7 @@ fn a_json_file_with_protos_spelling_works_too() {
     let json = r#"{"resources": [{"virtualHosts": [{"routes": [{"match": {"prefix": "/"}, "route":
         {"weightedClusters": {"clusters": [{"name":"shop-stable","weight":100},{"name":"shop-canary","weight":0}]}}}]}]}]}"#;
     let (_folder, routes) = file(json);
-    write(&routes, share(25.0)).expect("written");
+    write(&routes, share(25.0), &|| true).expect("written");
     let expected = json.replace("\"weight\":100", "\"weight\":75").replace("\"weight\":0", "\"weight\":25");
     assert_eq!(std::fs::read_to_string(&routes.path).expect("read"), expected);
 }
@@ -76,7 +76,7 @@ fn a_file_that_cannot_be_routed_is_told_what_to_do_and_stays() {
         ("resources: [".to_owned(), "is no route file of Envoy"),
     ] {
         let (_folder, routes) = file(&text);
-        let told = write(&routes, share(5.0)).expect_err(expected).to_string();
+        let told = write(&routes, share(5.0), &|| true).expect_err(expected).to_string();
         assert!(told.contains(expected), "{told}\nshould contain\n{expected}");
         assert_eq!(std::fs::read_to_string(&routes.path).expect("read"), text);
         assert!(problems(&routes)[0].contains(expected));
@@ -104,9 +104,19 @@ fn two_canaries_in_one_file_do_not_undo_each_other() {
         std::thread::scope(|scope| {
             for routes in [&routes, &other] {
                 let router = Router::EnvoyRoutes(routes.clone());
-                scope.spawn(move || crate::router::write(&router, share(percent)).expect("written"));
+                scope
+                    .spawn(move || crate::router::write(&router, share(percent), &|| true).expect("written"));
             }
         });
         assert_eq!((read(&routes), read(&other)), (Ok(share(percent)), Ok(share(percent))));
     }
+}
+
+#[test]
+fn whoever_may_not_write_at_the_last_moment_leaves_the_file_as_it_was() {
+    let (folder, routes) = file(YAML);
+    let told = write(&routes, share(25.0), &|| false).expect_err("may not").to_string();
+    assert!(told.contains("lock has run out"), "{told}");
+    assert_eq!(std::fs::read_to_string(&routes.path).expect("read"), YAML);
+    assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 1, "and nothing beside it");
 }

@@ -1,8 +1,9 @@
 //! What a replica answers: the leader everything itself; a follower its own probes, metrics and the wasm
 //! module, and it passes the rest on to the leader.
 
-use super::{Denials, Term};
+use super::Term;
 use crate::api::{Connection, Problem};
+use crate::kubernetes::Denials;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -30,23 +31,30 @@ const TIMEOUT: Duration = Duration::from_secs(22);
 pub struct Front {
     /// The API, once this replica leads.
     leader: Arc<OnceLock<Router>>,
-    /// What every replica answers by itself: metrics and the wasm module.
+    /// What every replica answers by itself: metrics, the wasm module, and with a shared store reports.
     own: Router,
+    /// Whether it takes reports itself.
+    takes_reports: bool,
     term: watch::Receiver<Term>,
     denials: Denials,
     client: Client<HttpsConnector<HttpConnector>, Body>,
 }
 
 impl Front {
-    /// As a follower; `own` answers whatever needs no engine.
+    /// As a follower; `own` answers whatever needs no engine, reports among it if it `takes_reports`.
     ///
     /// # Errors
     /// When the system's certificates cannot be read.
-    pub fn new(own: Router, term: watch::Receiver<Term>, denials: Denials) -> std::io::Result<Self> {
+    pub fn new(
+        own: Router,
+        takes_reports: bool,
+        term: watch::Receiver<Term>,
+        denials: Denials,
+    ) -> std::io::Result<Self> {
         let connector =
             HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { leader: Arc::default(), own, term, denials, client })
+        Ok(Self { leader: Arc::default(), own, takes_reports, term, denials, client })
     }
 
     /// From now on this replica answers itself.
@@ -58,8 +66,11 @@ impl Front {
     async fn answer(self, request: Request) -> Response {
         let path = request.uri().path();
         let (is_ready, is_health) = (path == "/readyz", path == "/healthz");
-        let is_own =
-            ["/", "/metrics"].contains(&path) || path.starts_with("/filter") || path.starts_with("/assets/");
+        let is_report = path == serin_contract::headers::REPORT_PATH && self.takes_reports;
+        let is_own = ["/", "/metrics"].contains(&path)
+            || path.starts_with("/filter")
+            || path.starts_with("/assets/")
+            || is_report;
         match self.leader.get() {
             Some(app) if is_ready => self.ready(call(app.clone(), request).await, "leader").await,
             Some(app) => call(app.clone(), request).await,

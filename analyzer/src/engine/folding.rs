@@ -1,0 +1,339 @@
+//! Reports out of a shared inbox: whoever took them, here they are counted, in the inbox's order. Experiments'
+//! numbers are committed together with the place up to which they are counted, a canary's snapshot has its own:
+//! so nothing counts twice, whoever leads and however often it changes.
+
+use super::core::Core;
+use super::rollout::Rollout;
+use crate::experiments::Desk;
+use crate::store::{Store, StoreError, Write, time_of};
+use serin_contract::{CanaryReport, ExperimentReport, Report};
+use serin_judge::time::Time;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Reports counted in one go; the next beat goes on.
+const MOST: usize = 512;
+/// How often the inbox is cut, and the store asked whether it still takes what is written.
+const TRIM: Duration = Duration::from_secs(1);
+/// How often what is too old is swept out.
+const SWEEP: Duration = Duration::from_secs(3600);
+/// After a start nothing is cut for so long: Canaries of a cluster may be yet to come.
+const SETTLING: Duration = Duration::from_secs(30);
+
+/// How far the inbox is counted, and what is owed to the store.
+pub(super) struct Inbox {
+    /// The last report that was read.
+    cursor: u64,
+    /// The last report that experiments have counted, as the store has it.
+    experiments: u64,
+    /// The same for each canary's snapshot.
+    snapshots: BTreeMap<String, u64>,
+    /// Whether a commit of experiments failed, so that memory and store may differ.
+    doubtful: bool,
+    /// What could not be written.
+    owed: Vec<Write>,
+    /// Why nothing can be written or read, if so.
+    pub(super) away: Option<String>,
+    next_trim: Time,
+    next_sweep: Time,
+}
+
+/// The most that is kept of what could not be written: days of decisions.
+const OWED: usize = 20_000;
+
+impl Inbox {
+    pub(super) fn new(store: &dyn Store, now: Time) -> Result<Self, StoreError> {
+        let experiments = store.cursor()?;
+        Ok(Self {
+            cursor: 0,
+            experiments,
+            snapshots: BTreeMap::new(),
+            doubtful: false,
+            owed: Vec::new(),
+            away: None,
+            next_trim: now.plus(SETTLING),
+            next_sweep: now.plus(SWEEP),
+        })
+    }
+
+    /// What a commit that went well has stored.
+    fn stored(&mut self, writes: &[Write]) {
+        for write in writes {
+            match write {
+                Write::Snapshot { canary, snapshot, .. } => {
+                    self.snapshots.insert(canary.clone(), snapshot.cursor);
+                }
+                Write::Cursor(place) => self.experiments = *place,
+                Write::Mark(..)
+                | Write::Journal { .. }
+                | Write::Transition(..)
+                | Write::Sample(..)
+                | Write::Report(..)
+                | Write::Experiment(_)
+                | Write::Unit { .. }
+                | Write::Action { .. }
+                | Write::Key(..)
+                | Write::Trim(_)
+                | Write::Inbox(..)
+                | Write::Plan(..) => {}
+            }
+        }
+    }
+
+    /// Keeps what was decided and could not be stored; snapshots are made anew.
+    pub(super) fn owe(&mut self, writes: &[Write]) {
+        let kept = writes.iter().filter(|write| match write {
+            Write::Transition(..) | Write::Sample(..) | Write::Report(..) | Write::Experiment(_) => true,
+            Write::Mark(..)
+            | Write::Journal { .. }
+            | Write::Snapshot { .. }
+            | Write::Unit { .. }
+            | Write::Action { .. }
+            | Write::Key(..)
+            | Write::Cursor(_)
+            | Write::Trim(_)
+            | Write::Inbox(..)
+            | Write::Plan(..) => false,
+        });
+        self.owed.extend(kept.cloned());
+        self.owed.drain(..self.owed.len().saturating_sub(OWED));
+    }
+
+    pub(super) fn owed(&mut self) -> Vec<Write> {
+        std::mem::take(&mut self.owed)
+    }
+}
+
+impl Core {
+    /// One transaction, timed. While the store refuses, the releases hold.
+    pub(super) fn commit(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        let timer = self.metrics.commit_seconds.start_timer();
+        let committed = self.store.commit(writes);
+        timer.observe_duration();
+        match &committed {
+            Ok(()) => {
+                self.inbox.stored(writes);
+                self.store_answers();
+            }
+            Err(error) => {
+                let counted = |write: &Write| matches!(write, Write::Experiment(_) | Write::Unit { .. });
+                self.inbox.doubtful |= writes.iter().any(counted);
+                self.store_fails(&error.to_string());
+            }
+        }
+        committed
+    }
+
+    /// Whether what is written now would fail, or what is in memory may not be what the store has.
+    pub(super) fn store_is_away(&self) -> bool {
+        self.inbox.away.is_some() || self.inbox.doubtful
+    }
+
+    fn store_fails(&mut self, problem: &str) {
+        self.inbox.away = Some(problem.to_owned());
+        self.tell_rollouts();
+    }
+
+    fn store_answers(&mut self) {
+        if self.inbox.away.take().is_some() {
+            self.tell_rollouts();
+        }
+    }
+
+    fn tell_rollouts(&mut self) {
+        for rollout in self.rollouts.values_mut() {
+            rollout.store_error = self.inbox.away.clone();
+        }
+    }
+
+    /// What a shared store asks of each beat.
+    pub(super) fn look_at_inbox(&mut self, now: Time) {
+        if self.store.is_shared() {
+            if let Err(error) = self.fold(now) {
+                if self.inbox.away.is_none() {
+                    tracing::error!(%error, "the store fails; reports are counted when it is back");
+                }
+                self.store_fails(&error.to_string());
+                self.save_again.get_or_insert(now.plus(super::core::RETRY));
+            }
+            self.cut(now);
+        }
+        if now >= self.inbox.next_sweep {
+            self.inbox.next_sweep = now.plus(SWEEP);
+            if let Err(error) = self.store.sweep(now) {
+                tracing::warn!(%error, "what is too old stays in the store for another hour");
+            }
+        }
+    }
+
+    /// At the start: everything that waits is counted before anybody is told of a plan. A store that is not
+    /// shared has something in its inbox only if it was filled from one that is.
+    pub(super) fn fold_all(&mut self, now: Time) -> Result<(), StoreError> {
+        let cursors = self.rollouts.values().map(|rollout| rollout.cursor);
+        self.inbox.cursor = cursors.chain([self.inbox.experiments]).min().unwrap_or(0);
+        for (id, rollout) in &self.rollouts {
+            self.inbox.snapshots.insert(id.clone(), rollout.cursor);
+        }
+        let mut counted = 0;
+        loop {
+            match self.fold(now)? {
+                0 => break,
+                count => counted += count,
+            }
+        }
+        if counted > 0 {
+            tracing::info!(reports = counted, "counted what waited in the inbox");
+            let mut writes: Vec<Write> = self.rollouts.values().map(Rollout::snapshot).collect();
+            writes.push(Write::Cursor(self.inbox.cursor));
+            self.commit(&writes)?;
+        }
+        Ok(())
+    }
+
+    /// Counts what waits, up to a bound; how many reports that were.
+    fn fold(&mut self, now: Time) -> Result<usize, StoreError> {
+        self.settle_doubt(now)?;
+        let entries = self.store.inbox(self.inbox.cursor, MOST)?;
+        let Some((last, _)) = entries.last() else { return Ok(0) };
+        let last = *last;
+        let _timer = self.metrics.decision_seconds.start_timer();
+        self.fold_experiments(&entries, last, now)?;
+        for (place, report) in &entries {
+            // A clock that is ahead of ours would make reports younger than now.
+            let time = time_of(*place).min(now);
+            self.filters.saw(report, time);
+            for (id, rollout) in &mut self.rollouts {
+                rollout.fold(*place, report, &entries_of(id, report), time);
+            }
+        }
+        self.inbox.cursor = last;
+        let mut writes = Vec::new();
+        for rollout in self.rollouts.values_mut() {
+            rollout.judge_reports(now, &mut writes);
+        }
+        self.settle(&writes, now);
+        self.publish();
+        Ok(entries.len())
+    }
+
+    fn fold_experiments(
+        &mut self,
+        entries: &[(u64, Report)],
+        last: u64,
+        now: Time,
+    ) -> Result<(), StoreError> {
+        let new = || entries.iter().filter(|(place, _)| *place > self.inbox.experiments);
+        let reports: Vec<&ExperimentReport> = new().flat_map(|(_, report)| &report.experiments).collect();
+        let canaries: Vec<&CanaryReport> = new().flat_map(|(_, report)| &report.canaries).collect();
+        if reports.is_empty() && canaries.is_empty() {
+            return Ok(());
+        }
+        let mut writes = Vec::new();
+        let books = self.count_experiments(&reports, &canaries, &mut writes, now)?;
+        if writes.is_empty() {
+            return Ok(());
+        }
+        writes.push(Write::Cursor(last));
+        self.commit(&writes)?;
+        self.experiments.adopt(books, now);
+        Ok(())
+    }
+
+    /// After a commit of experiments without an answer the store says what is so.
+    pub(super) fn settle_doubt(&mut self, now: Time) -> Result<(), StoreError> {
+        if !self.inbox.doubtful {
+            return Ok(());
+        }
+        self.store.settle()?;
+        let records = self.store.experiments(now)?;
+        let (desk, _) = Desk::load(records, &self.configuration.experiments, now)
+            .map_err(|error| StoreError::Record { table: "experiments", error })?;
+        self.inbox.experiments = self.store.cursor()?;
+        self.experiments = desk;
+        self.inbox.doubtful = false;
+        tracing::info!("experiments read again after a commit without an answer");
+        Ok(())
+    }
+
+    /// A canary that came later than the others counts what they have counted already.
+    pub(super) fn catch_up(&self, rollout: &mut Rollout, now: Time) -> Result<(), StoreError> {
+        let id = rollout.spec.id.to_string();
+        while rollout.cursor < self.inbox.cursor {
+            let entries = self.store.inbox(rollout.cursor, MOST)?;
+            let due = entries.iter().filter(|(place, _)| *place <= self.inbox.cursor);
+            let mut some = false;
+            for (place, report) in due {
+                rollout.fold(*place, report, &entries_of(&id, report), time_of(*place).min(now));
+                some = true;
+            }
+            if !some {
+                break;
+            }
+        }
+        rollout.cursor = self.inbox.cursor;
+        Ok(())
+    }
+
+    /// Cuts off what everybody has counted and stored.
+    fn cut(&mut self, now: Time) {
+        if now < self.inbox.next_trim || self.inbox.away.is_some() || self.inbox.doubtful {
+            return;
+        }
+        self.inbox.next_trim = now.plus(TRIM);
+        let stored = |id: &String| self.inbox.snapshots.get(id).copied().unwrap_or(0);
+        let least = self.rollouts.keys().map(stored).min().unwrap_or(self.inbox.cursor);
+        let writes = [Write::Cursor(self.inbox.cursor), Write::Trim(least.min(self.inbox.cursor))];
+        if let Err(error) = self.commit(&writes) {
+            tracing::error!(%error, "the inbox is not cut");
+            self.save_again.get_or_insert(now.plus(super::core::RETRY));
+        }
+    }
+
+    /// Gives the plan to the analyzers that do not lead, and to this one's own answers.
+    pub(super) fn spread_plan(&mut self) {
+        let revision = self.plan.revision();
+        if let Some(intake) = &self.intake {
+            intake.lead(revision, self.plan.json());
+        }
+        if !self.store.is_shared() || self.spread == Some(revision) || self.inbox.away.is_some() {
+            return;
+        }
+        match self.commit(&[Write::Plan(revision, self.plan.json())]) {
+            Ok(()) => self.spread = Some(revision),
+            Err(error) => tracing::error!(%error, "the plan is not in the store; it is written again"),
+        }
+    }
+}
+
+fn entries_of(canary: &str, report: &Report) -> Vec<CanaryReport> {
+    report.canaries.iter().filter(|entry| entry.name == canary).cloned().collect()
+}
+
+impl Rollout {
+    /// Counts a report of the inbox, unless it is counted already.
+    fn fold(&mut self, place: u64, report: &Report, entries: &[CanaryReport], time: Time) {
+        if place <= self.cursor {
+            return;
+        }
+        self.cursor = place;
+        let interval = Duration::from_millis(report.interval_ms);
+        self.observe(report.instance, interval, entries, time);
+    }
+}
+
+/// What stands behind an engine.
+pub struct Backing {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// Where reports go that come to this analyzer, where the store is shared.
+    pub intake: Option<crate::replicas::Intake>,
+    /// Whether this analyzer may write weights, where a lock says so.
+    pub hold: Option<crate::replicas::Hold>,
+}
+
+impl<S: Store + 'static> From<Arc<S>> for Backing {
+    fn from(store: Arc<S>) -> Self {
+        Self { store, intake: None, hold: None }
+    }
+}
