@@ -8,9 +8,10 @@ use common::web::{Watcher, send};
 use serin::api::{Shared, Tokens};
 use serin::config::Configuration;
 use serin::engine::Engine;
-use serin::kubernetes::{Denials, Front, Term, front};
+use serin::kubernetes::Denials;
 use serin::metrics::Metrics;
 use serin::module::Module;
+use serin::replicas::{Front, Term, front};
 use serin::store::Redb;
 use std::net::SocketAddr;
 use std::sync::{Arc, RwLock};
@@ -34,7 +35,7 @@ async fn a_follower_serves_the_page_and_passes_the_live_view_on_to_the_leader() 
     let (folder, _) = folder("");
     let configuration = Configuration::load(&folder.path().join("serin.yaml")).expect("good");
     let server = configuration.server.clone();
-    let store = Arc::new(Redb::open(&server.redb).expect("opens"));
+    let store = Arc::new(Redb::open(&folder.path().join("serin.redb")).expect("opens"));
     let metrics = Arc::new(Metrics::new().expect("metrics"));
     let engine = Engine::start(configuration, store, Arc::clone(&metrics), None).expect("starts");
     let module = Arc::new(Module::load(None).expect("loads"));
@@ -43,7 +44,7 @@ async fn a_follower_serves_the_page_and_passes_the_live_view_on_to_the_leader() 
     let (leader, stop_leader, leading) = serve(serin::api::router(shared)).await;
 
     let (term_is, term) = watch::channel(Term::Nobody);
-    let own = serin::api::follower(Arc::new(Metrics::new().expect("metrics")), module);
+    let own = serin::api::follower(Arc::new(Metrics::new().expect("metrics")), module, None);
     let face = Front::new(own, term, Denials::default()).expect("a client");
     let (follower, stop_follower, following) = serve(front(face)).await;
 
