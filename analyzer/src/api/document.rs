@@ -16,7 +16,9 @@ use utoipa::{Modify, OpenApi};
     info(
         title = "Serin",
         description = "Releases under test: reading them, acting on them, and the filters' reports. \
-            A role without configured tokens is open; that is allowed on loopback only."
+            A role without configured tokens is open; that is allowed on loopback only. Where a viewer's or an \
+            operator's token is asked for, the cookie of a session that it has opened (`POST /v1/session`) does as well, \
+            with an `Origin` of this host where something changes."
     ),
     modifiers(&Security),
     components(schemas(Problem, Deed, Fault, Format, ReportFormat)),

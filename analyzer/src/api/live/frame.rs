@@ -1,6 +1,7 @@
 //! The texts that travel: a whole picture, and what has changed since the one before.
 
 use crate::engine::{CanaryView, ExperimentView, FilterView, Picture};
+use crate::report::Report;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serin_contract::Revision;
@@ -24,6 +25,7 @@ pub(super) struct Shown {
     filters: Vec<FilterView>,
     filters_at: Time,
     plan_revision: Revision,
+    /// Without the latency buckets, which are most of a sample: a snapshot has many of them.
     samples: BTreeMap<String, VecDeque<Json>>,
     /// The newest sample of all.
     newest: Time,
@@ -145,11 +147,10 @@ impl Shown {
         for (id, samples) in samples {
             let stamps = samples.iter().filter_map(|sample| sample.get("timestamp")?.as_u64());
             self.newest = stamps.map(Time).fold(self.newest, Time::max);
-            let samples: Vec<Json> = samples.iter().map(json).collect();
-            let kept = self.samples.entry(id.clone()).or_default();
-            kept.extend(samples.iter().cloned());
+            news.insert(id.clone(), samples.iter().map(json).collect());
+            let kept = self.samples.entry(id).or_default();
+            kept.extend(samples.into_iter().map(|sample| json(&Report::slim(sample))));
             kept.drain(..kept.len().saturating_sub(SAMPLES));
-            news.insert(id, samples);
         }
         news
     }
