@@ -2,6 +2,7 @@
 //! `contract` and `judge` hold what it knows; here is what touches files, sockets, clocks and people.
 
 pub mod alerts;
+pub mod analytics;
 pub mod api;
 pub mod cli;
 pub mod config;

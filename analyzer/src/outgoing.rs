@@ -24,8 +24,28 @@ type Outgoing = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 /// # Errors
 /// A sentence that begins with a verb and says why no answer came.
 pub async fn call(request: Request<Full<Bytes>>) -> Result<Response<hyper::body::Incoming>, String> {
-    let answer = client()?.request(request).await;
-    answer.map_err(|error| format!("cannot be reached: {}", causes(&error)))
+    attempt(request).await.map_err(|silence| silence.problem)
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub struct Silence {
+    /// A sentence that begins with a verb.
+    pub problem: String,
+    /// Whether the other side certainly got nothing.
+    pub unsent: bool,
+}
+
+/// The same as [`call`], for who must know whether anything was sent.
+///
+/// # Errors
+/// As there.
+pub async fn attempt(request: Request<Full<Bytes>>) -> Result<Response<hyper::body::Incoming>, Silence> {
+    let client = client().map_err(|problem| Silence { problem, unsent: true })?;
+    client.request(request).await.map_err(|error| Silence {
+        problem: format!("cannot be reached: {}", causes(&error)),
+        unsent: error.is_connect(),
+    })
 }
 
 /// The same with the whole body, at most 4 MiB of it.

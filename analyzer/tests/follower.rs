@@ -45,7 +45,7 @@ async fn a_follower_serves_the_page_and_passes_the_live_view_on_to_the_leader() 
 
     let (term_is, term) = watch::channel(Term::Nobody);
     let own = serin::api::follower(Arc::new(Metrics::new().expect("metrics")), module, None);
-    let face = Front::new(own, term, Denials::default()).expect("a client");
+    let face = Front::new(own, false, term, Denials::default()).expect("a client");
     let (follower, stop_follower, following) = serve(front(face)).await;
 
     let at = move |path: &'static str, headers: Vec<(&'static str, String)>| {

@@ -228,6 +228,43 @@ async fn an_experiment_lives_in_the_path_and_its_totals_are_exact_over_a_restart
     assert_eq!(totals(&results(&world).await.unwrap()), expected);
 }
 
+/// The US, 25, premium user gets an arm and the UK one none; so does nobody who misses a rule.
+async fn the_references_segment_is_the_same_by_filter_and_api(world: &World, at: &At) {
+    let api = world.analyzer.api();
+    let mut spec = experiment("paying");
+    spec["keep"] = json!({"cookie": "paying"});
+    spec["segment"] = json!({
+        "attributes": {"country": {"header": "x-country"}, "age": {"query": "age"}, "plan": {"cookie": "plan"}},
+        "rules": {"country": "US", "age": {"$gte": 18}, "plan": {"$in": ["premium", "enterprise"]}},
+    });
+    api.call(Method::POST, "/v1/experiments", &spec).await.unwrap();
+    two_reports_later(world).await.unwrap();
+    let cases = [
+        ("US", "25", "premium", true),
+        ("UK", "25", "premium", false),
+        ("US", "17", "premium", false),
+        ("US", "25", "free", false),
+    ];
+    for (place, (country, age, plan, takes_part)) in cases.into_iter().enumerate() {
+        let user = format!("payer{place}");
+        let cookie = format!("plan={plan}");
+        let headers = [("x-user-id", user.as_str()), ("x-country", country), ("cookie", cookie.as_str())];
+        let answer = ask(at, Method::GET, &format!("/?age={age}"), &headers).await.unwrap();
+        let told = told(&answer)["experiments"].as_str().unwrap_or_default().to_owned();
+        let arm = told.split(';').find_map(|arm| arm.strip_prefix("paying="));
+        let age: u32 = age.parse().unwrap();
+        let who = json!({"user": user, "attributes": {"country": country, "age": age, "plan": plan}});
+        let assigned = api.call(Method::POST, "/v1/experiments/paying/assign", &who).await.unwrap();
+        assert_eq!(
+            (arm.is_some(), assigned["arm"].as_str()),
+            (takes_part, arm),
+            "{country} {age} {plan}: {told}"
+        );
+    }
+    api.call(Method::POST, "/v1/experiments/paying/end", &json!({})).await.unwrap();
+    two_reports_later(world).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filter_and_api_agree_with_pythons_md5_and_a_kept_arm_outlives_a_change_of_shares() {
     let world = world().await.unwrap();
@@ -262,7 +299,7 @@ async fn filter_and_api_agree_with_pythons_md5_and_a_kept_arm_outlives_a_change_
     }
     assert_eq!(vectors.len(), 106);
     api.call(Method::POST, "/v1/experiments/salted/end", &json!({})).await.unwrap();
-    two_reports_later(&world).await.unwrap();
+    the_references_segment_is_the_same_by_filter_and_api(&world, &at).await;
 
     // user1's bucket is 3245: control at halves, treatment at 1 to 99.
     let answer = ask(&at, Method::GET, "/", &[("x-user-id", "user1")]).await.unwrap();

@@ -3,6 +3,7 @@
 
 use super::listener::Peer;
 use crate::engine::{CanaryView, Refused};
+use crate::experiments::history::Intent;
 
 /// The log target. It is written whatever `--log` says.
 pub const TARGET: &str = "audit";
@@ -37,6 +38,30 @@ impl Attempt {
 pub(super) fn signed_in(by: Option<&str>, role: &'static str, peer: Option<Peer>) {
     let (peer, by) = (address(peer), by.unwrap_or(""));
     tracing::info!(target: TARGET, deed = "sign in", by, role, peer, outcome = "done", "action");
+}
+
+/// Somebody makes, changes or ends an experiment.
+pub(super) struct ExperimentAttempt {
+    pub(super) id: String,
+    pub(super) deed: &'static str,
+    pub(super) intent: Intent,
+    pub(super) peer: Option<Peer>,
+}
+
+impl ExperimentAttempt {
+    /// Says what came of it.
+    pub(super) fn log(&self, result: Result<String, &crate::experiments::Refused>) {
+        let (outcome, detail) = match result {
+            Ok(detail) => ("done", detail),
+            Err(crate::experiments::Refused::Unavailable(why)) => ("unknown", why.clone()),
+            Err(refused) => ("refused", refused.to_string()),
+        };
+        let (experiment, by) = (self.id.as_str(), self.intent.by.as_str());
+        let reason = self.intent.reason.as_deref().unwrap_or_default();
+        let (peer, detail) = (address(self.peer), detail.as_str());
+        let role = super::access::Role::Operator.name();
+        tracing::info!(target: TARGET, experiment, deed = self.deed, by, role, reason, peer, outcome, detail, "action");
+    }
 }
 
 /// An action that was not even understood or admitted.

@@ -1,15 +1,16 @@
-//! `/v1/experiments` and `/v1/events`: what people design and read, and what services ask and tell.
+//! `/v1/experiments` and `/v1/events`: what people read, and what services ask and tell. What people design is
+//! in `design`.
 
 use super::Shared;
 use super::problem::Problem;
 use super::schema::{ReadErrors, experiment as of};
 use crate::engine::{ExperimentView, now};
-use crate::experiments::desk::{Assigned, Counted, Moves};
+use crate::experiments::desk::{Assigned, Counted};
 use crate::experiments::events::{MAX_EVENTS, check_user};
 use crate::experiments::funnel::Funnel;
 use crate::experiments::report::{TRUST, html, markdown};
 use crate::experiments::spec::written;
-use crate::experiments::{EventDocument, Experiment, ExperimentSpec, Refused};
+use crate::experiments::{EventDocument, Refused};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -51,85 +52,6 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<Json<ExperimentView>, Problem> {
     Ok(Json(shared.engine.experiment(id).await?))
-}
-
-/// An experiment as it is created: a specification with an id.
-fn created(body: &[u8]) -> Result<Experiment, FieldError> {
-    let mut raw: serde_json::Map<String, serde_json::Value> = from_json(body)?;
-    let id = match raw.remove("id") {
-        Some(serde_json::Value::String(id)) => id,
-        Some(_) => return Err(FieldError::new("id", "must be text")),
-        None => return Err(FieldError::new("id", "is missing: 1 to 64 letters, digits, `.`, `_` and `-`")),
-    };
-    let raw = serde_json::Value::Object(raw);
-    let spec: ExperimentSpec = serde_path_to_error::deserialize(&raw)
-        .map_err(|error| FieldError::new(error.path().to_string(), error.inner().to_string()))?;
-    Experiment::compile(&id, spec)
-}
-
-/// Create an experiment
-#[utoipa::path(post, path = "/v1/experiments", tag = "experiments",
-    request_body = of::NewExperiment,
-    responses((status = 200, description = "The experiment", body = of::Experiment), of::WriteErrors),
-    security(("operator" = [])))]
-pub(super) async fn create(
-    State(shared): State<Shared>,
-    body: Bytes,
-) -> Result<Json<ExperimentView>, Problem> {
-    let experiment = created(&body).map_err(Problem::field)?;
-    tracing::info!(experiment = %experiment.id, "experiment created");
-    Ok(Json(shared.engine.create_experiment(experiment).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct Change {
-    shares: BTreeMap<String, f64>,
-    #[serde(default)]
-    accept_moves: bool,
-}
-
-/// What a change of shares came to.
-#[derive(Serialize)]
-pub(super) struct Changed {
-    experiment: ExperimentView,
-    persistence: Moves,
-}
-
-/// Change the shares: a new step begins
-#[utoipa::path(patch, path = "/v1/experiments/{id}", tag = "experiments",
-    params(("id" = String, Path, description = "The experiment's id")),
-    request_body = of::Change,
-    responses((status = 200, description = "The experiment, and what it means to its users", body = of::Changed),
-        of::WriteErrors),
-    security(("operator" = [])))]
-pub(super) async fn change(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Json<Changed>, Problem> {
-    let Change { shares, accept_moves } = from_json(&body).map_err(Problem::field)?;
-    let (experiment, persistence) = shared.engine.change_shares(id, shares, accept_moves).await?;
-    Ok(Json(Changed { experiment, persistence }))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-/// End an experiment
-#[utoipa::path(post, path = "/v1/experiments/{id}/end", tag = "experiments",
-    params(("id" = String, Path, description = "The experiment's id")),
-    request_body = of::Nothing,
-    responses((status = 200, description = "The experiment after it", body = of::Experiment), of::WriteErrors),
-    security(("operator" = [])))]
-pub(super) async fn end(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Json<ExperimentView>, Problem> {
-    let Nothing {} = from_json(if body.is_empty() { b"{}" } else { &body }).map_err(Problem::field)?;
-    Ok(Json(shared.engine.end_experiment(id).await?))
 }
 
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod canaries;
+mod design;
 mod document;
 mod experiments;
 mod ingest;
@@ -203,9 +204,9 @@ fn operator(shared: &Shared) -> OpenApiRouter<Shared> {
 
 fn designers(shared: &Shared) -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
-        .routes(routes!(experiments::create))
-        .routes(routes!(experiments::change))
-        .routes(routes!(experiments::end))
+        .routes(routes!(design::create))
+        .routes(routes!(design::change))
+        .routes(routes!(design::end))
         .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
         .route_layer(from_fn_with_state(shared.clone(), access::operator))
 }

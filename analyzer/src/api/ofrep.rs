@@ -8,10 +8,11 @@ use crate::experiments::events::check_user;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 #[derive(Deserialize)]
@@ -99,12 +100,55 @@ pub(super) async fn one(State(shared): State<Shared>, Path(key): Path<String>, b
 
 /// All flags of a user
 #[utoipa::path(post, path = "/ofrep/v1/evaluate/flags", tag = "experiments",
+    params(("if-none-match" = Option<String>, Header,
+        description = "The ETag of an answer that the caller has; 304 says that it still holds")),
     request_body = of::Request,
-    responses((status = 200, description = "The flags of the user's arms", body = of::Flags), of::Faults),
+    responses((status = 200, description = "The flags of the user's arms", body = of::Flags,
+            headers(("etag" = String, description = "Of these flags with these values"))),
+        (status = 304, description = "The flags are those of the given ETag"), of::Faults),
     security(("report" = []), ("operator" = [])))]
-pub(super) async fn all(State(shared): State<Shared>, body: Bytes) -> Response {
-    match evaluated(&shared, None, &body).await {
-        Ok(flags) => Json(json!({"flags": flags.iter().map(value).collect::<Vec<_>>()})).into_response(),
-        Err(fault) => fault.into_response(),
+pub(super) async fn all(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> Response {
+    // The user is assigned and counted either way: a 304 only saves the answer's bytes.
+    let flags = match evaluated(&shared, None, &body).await {
+        Ok(flags) => flags,
+        Err(fault) => return fault.into_response(),
+    };
+    let text = json!({"flags": flags.iter().map(value).collect::<Vec<_>>()}).to_string();
+    let tag = tag(&text);
+    let known = headers.get_all(header::IF_NONE_MATCH).iter().any(|value| names(value, &tag));
+    let tagged = [(header::ETAG, tag)];
+    if known {
+        return (StatusCode::NOT_MODIFIED, tagged).into_response();
+    }
+    (tagged, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+/// Half of the answer's sha256, quoted (RFC 9110, 8.8.3).
+fn tag(text: &str) -> String {
+    let digest = Sha256::digest(text.as_bytes());
+    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{hex}\"")
+}
+
+/// Whether an `If-None-Match` names the tag; tags are compared weakly there (RFC 9110, 13.1.2).
+fn names(value: &HeaderValue, tag: &str) -> bool {
+    let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
+    tags.map(|known| known.strip_prefix("W/").unwrap_or(known)).any(|known| known == "*" || known == tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_is_found_among_others_weak_or_strong() {
+        let tag = tag("{}");
+        assert_eq!(tag.len(), 34);
+        for value in [tag.clone(), format!("W/{tag}"), format!("\"a\", {tag}"), "*".to_owned()] {
+            assert!(names(&HeaderValue::try_from(value.as_str()).expect("a value"), &tag), "{value}");
+        }
+        for value in ["", "\"a\"", "W/\"a\", \"b\""] {
+            assert!(!names(&HeaderValue::from_static(value), &tag), "{value}");
+        }
     }
 }

@@ -6,6 +6,7 @@ mod check;
 mod client;
 mod cluster;
 mod crd;
+mod experiment;
 mod filter;
 mod judge;
 mod pages;
@@ -53,6 +54,8 @@ enum Command {
     Promote(act::Act),
     /// Give stable everything now
     Rollback(rollback::Rollback),
+    /// List, make, change, read and end experiments
+    Experiment(experiment::Experiment),
     /// Write the filter's wasm module to standard output
     Filter,
     /// Write the Kubernetes kinds' definitions to standard output, as YAML
@@ -95,6 +98,7 @@ impl Arguments {
             Command::Resume(act) => act.run(crate::engine::Deed::Resume),
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),
             Command::Rollback(rollback) => rollback.run(),
+            Command::Experiment(experiment) => experiment.run(),
             Command::Filter => filter::run(),
             Command::Crd => crd::run(),
             Command::Completions(completions) => completions.run(),

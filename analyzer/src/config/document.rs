@@ -2,6 +2,7 @@
 //! kind's spec, [`crate::kinds::CanarySpec`].
 
 use super::alerts::ReceiverSpec;
+use super::analytics::AnalyticsSpec;
 use super::sources;
 use crate::experiments::ExperimentSpec;
 use crate::kinds::{CanarySpec, Seconds};
@@ -54,6 +55,7 @@ pub(super) struct ServerSpec {
     pub(super) prometheus: Option<sources::ServerSpec>,
     #[serde(default)]
     pub(super) alerts: Vec<ReceiverSpec>,
+    pub(super) analytics: Option<AnalyticsSpec>,
 }
 
 #[derive(Deserialize)]

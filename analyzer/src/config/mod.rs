@@ -3,6 +3,7 @@
 //! compiled; nothing half-valid travels on.
 
 mod alerts;
+mod analytics;
 mod canary;
 mod document;
 mod gates;

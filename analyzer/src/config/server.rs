@@ -3,8 +3,9 @@
 use super::document::{ServerSpec, TlsSpec};
 use super::store::StoreAt;
 use super::token::{Token, accepted};
-use super::{alerts, sources};
+use super::{alerts, analytics, sources};
 use crate::alerts::Receiver;
+use crate::analytics::Target;
 use crate::api::Origin;
 use crate::sources::Server as Prometheus;
 use crate::tls::{Pair, PairFiles};
@@ -35,6 +36,8 @@ pub struct Server {
     pub prometheus: Option<Prometheus>,
     /// Who is told of alerts.
     pub alerts: Vec<Receiver>,
+    /// Where records of experiments go.
+    pub analytics: Option<Target>,
 }
 
 impl Server {
@@ -54,6 +57,11 @@ impl Server {
                 .transpose()
                 .map_err(|error| error.under("prometheus"))?,
             alerts: alerts::compile(raw.alerts, base)?,
+            analytics: raw
+                .analytics
+                .map(|analytics| analytics::compile(analytics, base))
+                .transpose()
+                .map_err(|error| error.under("analytics"))?,
         };
         if let Some(wasm) = server.wasm.as_ref().filter(|path| !path.is_file()) {
             return Err(FieldError::new("wasm", format!("{} is no file", wasm.display())));

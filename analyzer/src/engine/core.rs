@@ -14,6 +14,7 @@ use super::view::CanaryView;
 use crate::alerts::desk::Desk;
 use crate::alerts::receiver::Receivers;
 use crate::alerts::{Notice, Status};
+use crate::analytics::Outlet;
 use crate::config::{Canary, Configuration, Router};
 use crate::experiments;
 use crate::gates::webhook;
@@ -58,6 +59,7 @@ pub(super) struct Core {
     pub(super) save_again: Option<Time>,
     desk: Desk,
     receivers: Receivers,
+    pub(super) analytics: Outlet,
     next_board: Time,
     /// When this program began.
     pub(super) started: Time,
@@ -89,6 +91,7 @@ impl Core {
         let plan = first_plan(&rollouts, &experiments, now, after)?;
         let inbox = Inbox::new(&*store, now)?;
         let receivers = Receivers::start(&configuration.server.alerts, &metrics, super::now);
+        let analytics = Outlet::start(configuration.server.analytics.as_ref(), &metrics);
         metrics.leader.set(1);
         let mut core = Self {
             configuration,
@@ -108,10 +111,12 @@ impl Core {
             save_again: None,
             desk: Desk::default(),
             receivers,
+            analytics,
             next_board: now,
             started: now,
             series: Series::default(),
         };
+        core.experiments.record(core.analytics.is_open());
         core.fold_all(now)?;
         core.follow_releases(now);
         core.publish();
@@ -257,6 +262,7 @@ impl Core {
             board.insert(id.clone(), rollout.series(&summary, self.desk.count(id), now));
         }
         self.metrics.board.show(board);
+        self.metrics.experiments.show(self.experiments.series(now));
     }
 
     /// Stores what was decided, and sends weights on their way. A decision stands even when the store
@@ -343,6 +349,13 @@ impl Core {
         let receivers = &self.configuration.server.alerts;
         self.receivers = Receivers::start(receivers, &self.metrics, super::now);
         self.desk = Desk::default();
+    }
+
+    /// The old outlet's task writes what it has and ends.
+    pub(super) fn start_analytics(&mut self) {
+        let target = self.configuration.server.analytics.as_ref();
+        self.analytics = Outlet::start(target, &self.metrics);
+        self.experiments.record(self.analytics.is_open());
     }
 
     /// Canaries that are no longer configured leave nothing behind; receivers may be others now.

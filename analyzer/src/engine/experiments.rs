@@ -3,9 +3,11 @@
 
 use super::core::Core;
 use super::{Engine, Message};
+use crate::analytics;
 use crate::experiments::book::{Book, Loose, Source, Status};
 use crate::experiments::desk::{Assigned, Converted, Counted, Draft, Evaluated, Moves, Object, Refused};
 use crate::experiments::funnel::{Funnel, Gatherer};
+use crate::experiments::history::{Deed, Intent, Line};
 use crate::experiments::spec::written;
 use crate::experiments::{Event, Experiment, ExperimentSpec};
 use crate::store::{StoreError, Write};
@@ -50,6 +52,30 @@ pub struct ExperimentView {
     pub spec: ExperimentSpec,
     /// What could not be counted.
     pub loose: Loose,
+    /// Who did what to it, oldest first.
+    pub history: Vec<HistoryView>,
+}
+
+/// One line of an experiment's history.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct HistoryView {
+    /// When.
+    pub time: String,
+    /// `created`, `changed` or `ended`.
+    pub deed: Deed,
+    /// The step from then on.
+    pub step: u32,
+    /// Who; `configuration`, `cluster`, `release` or `date` where nobody asked.
+    pub by: String,
+    /// Why, where they said so.
+    pub reason: Option<String>,
+}
+
+impl HistoryView {
+    fn of(line: &Line) -> Self {
+        let Line { time, deed, step, by, reason } = line.clone();
+        Self { time: written(time), deed, step, by, reason }
+    }
 }
 
 impl ExperimentView {
@@ -70,6 +96,7 @@ impl ExperimentView {
             shares: shares.map(|(arm, share)| (arm.clone(), share.percent())).collect(),
             spec: experiment.spec.clone(),
             loose: book.record.loose,
+            history: book.record.history.iter().map(HistoryView::of).collect(),
         }
     }
 }
@@ -80,6 +107,12 @@ type Reply = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 type Work = Box<dyn FnOnce(&mut Draft<'_>, Time) -> Reply + Send>;
 /// One question.
 pub(super) struct Ask(Work);
+
+/// What reports came to; it counts, and is told, once it is stored.
+pub(super) struct Worked {
+    pub(super) books: BTreeMap<String, Book>,
+    pub(super) records: Vec<analytics::Record>,
+}
 
 impl Core {
     /// Answers everything that waits, with one commit.
@@ -92,6 +125,7 @@ impl Core {
         let mut draft = self.experiments.draft(&*self.store, now);
         let answers: Vec<Reply> = asked.into_iter().map(|Ask(ask)| ask(&mut draft, now)).collect();
         let converted = draft.take_converted();
+        let records = draft.take_records();
         let (books, writes) = draft.finish();
         let committed = if writes.is_empty() { Ok(()) } else { self.commit(&writes) };
         match committed {
@@ -102,6 +136,7 @@ impl Core {
                         rollout.converted(&goal, unit, arm, step);
                     }
                 }
+                self.analytics.send(records);
                 self.publish();
                 answers.into_iter().for_each(|answer| answer(Ok(())));
             }
@@ -123,7 +158,7 @@ impl Core {
         canaries: &[&CanaryReport],
         writes: &mut Vec<Write>,
         now: Time,
-    ) -> Result<BTreeMap<String, Book>, StoreError> {
+    ) -> Result<Worked, StoreError> {
         let mut draft = self.experiments.draft(&*self.store, now);
         for report in reports {
             draft.report(report)?;
@@ -131,9 +166,10 @@ impl Core {
         for entry in canaries {
             self.count_release(&mut draft, entry)?;
         }
+        let records = draft.take_records();
         let (books, more) = draft.finish();
         writes.extend(more);
-        Ok(books)
+        Ok(Worked { books, records })
     }
 }
 
@@ -159,8 +195,16 @@ impl Engine {
     ///
     /// # Errors
     /// When there is one of that id already, or the store fails.
-    pub async fn create_experiment(&self, experiment: Experiment) -> Result<ExperimentView, Refused> {
-        self.draft(|draft, now| draft.create(experiment).map(|book| ExperimentView::of(book, now))).await
+    pub async fn create_experiment(
+        &self,
+        experiment: Experiment,
+        intent: Intent,
+    ) -> Result<ExperimentView, Refused> {
+        self.draft(move |draft, now| {
+            let id = draft.create(experiment)?.record.id.clone();
+            draft.note(&id, Deed::Created, &intent).map(|book| ExperimentView::of(book, now))
+        })
+        .await
     }
 
     /// Follows an Experiment object; see [`Draft::follow`].
@@ -178,6 +222,19 @@ impl Engine {
     pub async fn experiments(&self) -> Result<Vec<ExperimentView>, Refused> {
         self.draft(|draft, now| {
             Ok(draft.all().into_iter().map(|book| ExperimentView::of(book, now)).collect())
+        })
+        .await
+    }
+
+    /// The experiments that come from the cluster.
+    ///
+    /// # Errors
+    /// When the program is stopping.
+    pub async fn followed_experiments(&self) -> Result<Vec<ExperimentView>, Refused> {
+        self.draft(|draft, now| {
+            let all = draft.all().into_iter();
+            let followed = all.filter(|book| book.record.source == Source::Cluster);
+            Ok(followed.map(|book| ExperimentView::of(book, now)).collect())
         })
         .await
     }
@@ -210,10 +267,11 @@ impl Engine {
         id: String,
         shares: BTreeMap<String, f64>,
         accept_moves: bool,
+        intent: Intent,
     ) -> Result<(ExperimentView, Moves), Refused> {
         self.draft(move |draft, now| {
-            let (book, moves) = draft.change_shares(&id, &shares, accept_moves)?;
-            tracing::info!(experiment = %id, step = %book.step(), "shares changed");
+            let (_, moves) = draft.change_shares(&id, &shares, accept_moves)?;
+            let book = draft.note(&id, Deed::Changed, &intent)?;
             Ok((ExperimentView::of(book, now), moves))
         })
         .await
@@ -223,11 +281,10 @@ impl Engine {
     ///
     /// # Errors
     /// When there is none, or it has ended.
-    pub async fn end_experiment(&self, id: String) -> Result<ExperimentView, Refused> {
+    pub async fn end_experiment(&self, id: String, intent: Intent) -> Result<ExperimentView, Refused> {
         self.draft(move |draft, now| {
-            let book = draft.end(&id)?;
-            tracing::info!(experiment = %id, "experiment ended by hand");
-            Ok(ExperimentView::of(book, now))
+            draft.end(&id)?;
+            draft.note(&id, Deed::Ended, &intent).map(|book| ExperimentView::of(book, now))
         })
         .await
     }

@@ -230,13 +230,14 @@ impl Core {
             return Ok(());
         }
         let mut writes = Vec::new();
-        let books = self.count_experiments(&reports, &canaries, &mut writes, now)?;
+        let worked = self.count_experiments(&reports, &canaries, &mut writes, now)?;
         if writes.is_empty() {
             return Ok(());
         }
         writes.push(Write::Cursor(last));
         self.commit(&writes)?;
-        self.experiments.adopt(books, now);
+        self.experiments.adopt(worked.books, now);
+        self.analytics.send(worked.records);
         Ok(())
     }
 
@@ -251,6 +252,7 @@ impl Core {
             .map_err(|error| StoreError::Record { table: "experiments", error })?;
         self.inbox.experiments = self.store.cursor()?;
         self.experiments = desk;
+        self.experiments.record(self.analytics.is_open());
         self.inbox.doubtful = false;
         tracing::info!("experiments read again after a commit without an answer");
         Ok(())

@@ -43,14 +43,14 @@ impl Core {
         let _timer = self.metrics.decision_seconds.start_timer();
         let (mut writes, fresh, experiments) = self.sort_out(&waiting, now);
         let canaries: Vec<&CanaryReport> = fresh.iter().flat_map(|part| &part.entries).collect();
-        let stored = self.count_experiments(&experiments, &canaries, &mut writes, now).and_then(|books| {
+        let stored = self.count_experiments(&experiments, &canaries, &mut writes, now).and_then(|worked| {
             if !writes.is_empty() {
                 self.commit(&writes)?;
             }
-            Ok(books)
+            Ok(worked)
         });
-        let books = match stored {
-            Ok(books) => books,
+        let worked = match stored {
+            Ok(worked) => worked,
             Err(error) => {
                 tracing::error!(%error, reports = waiting.len(), "reports not stored, their filters will repeat them");
                 for (_, answer) in waiting {
@@ -59,7 +59,8 @@ impl Core {
                 return;
             }
         };
-        self.experiments.adopt(books, now);
+        self.experiments.adopt(worked.books, now);
+        self.analytics.send(worked.records);
         for write in writes {
             if let Write::Mark(instance, mark) = write {
                 self.filters.set_mark(instance, mark);

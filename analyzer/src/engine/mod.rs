@@ -29,7 +29,7 @@ mod view;
 
 pub use act::{Deed, Refused};
 pub use cluster::{Release, Seen, Takeover};
-pub use experiments::ExperimentView;
+pub use experiments::{ExperimentView, HistoryView};
 pub use filters::FilterView;
 pub use folding::Backing;
 pub use ingest::Accepted;
@@ -53,6 +53,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 const QUEUE: usize = 4096;
 /// How many messages go into one commit at most.
 const BATCH: usize = 1024;
+/// How long the end of the program waits for records of experiments to be written.
+const FLUSH: Duration = Duration::from_secs(2);
 /// How often the clock is looked at.
 const BEAT: Duration = Duration::from_millis(100);
 
@@ -275,6 +277,10 @@ async fn run(mut core: core::Core, mut messages: mpsc::Receiver<Message>) {
                 }
                 // The commit waits for the disk; the runtime moves its other tasks away meanwhile.
                 if let Some(stopped) = tokio::task::block_in_place(|| core.take(&mut batch, now())) {
+                    // What waits is written if that takes no longer; an endpoint that is down keeps nobody.
+                    if let Some(writer) = core.analytics.close() {
+                        let _ = tokio::time::timeout(FLUSH, writer).await;
+                    }
                     // Nobody waits for it if the program was torn down meanwhile.
                     let _ = stopped.send(());
                     return;

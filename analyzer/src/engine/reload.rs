@@ -40,9 +40,13 @@ impl Core {
         }
         writes.extend(self.experiments.declare(&new.experiments, now)?);
         let receivers_changed = self.configuration.server.alerts != new.server.alerts;
+        let analytics_changed = self.configuration.server.analytics != new.server.analytics;
         self.configuration = new;
         if receivers_changed {
             self.start_receivers();
+        }
+        if analytics_changed {
+            self.start_analytics();
         }
         self.settle(&writes, now);
         self.publish();

@@ -1,5 +1,6 @@
 //! One experiment with its sums. Small: units are in the store, here is only what they add up to.
 
+use super::history::Line;
 use super::release::Release;
 use super::spec::{Experiment, ExperimentSpec};
 use super::unit::{Entry, Unit};
@@ -75,6 +76,9 @@ pub struct Record {
     pub peaks: Vec<Vec<Peak>>,
     /// What could not be counted.
     pub loose: Loose,
+    /// Who did what to it, oldest first.
+    #[serde(default)]
+    pub history: Vec<Line>,
     /// How many actions were ever stored: each has its number.
     pub actions: u64,
 }
@@ -114,6 +118,7 @@ impl Book {
             steps: vec![StepCounts::new(Step(1), experiment.shares.clone(), goals)],
             peaks: vec![vec![Peak::default(); experiment.arms.len() - 1]; goals],
             loose: Loose::default(),
+            history: Vec::new(),
             actions: 0,
         };
         Self { experiment, record }

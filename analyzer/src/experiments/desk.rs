@@ -6,6 +6,7 @@ mod change;
 mod count;
 mod object;
 mod release;
+mod series;
 
 pub use assign::{Assigned, Evaluated};
 pub use change::Moves;
@@ -14,12 +15,14 @@ pub use object::Object;
 pub use release::{Changes, Converted, Counting};
 
 use super::book::{Book, Record, Source, Status};
+use super::history::{Deed, Intent};
 use super::spec::Experiment;
 use super::unit::Unit;
+use crate::analytics;
 use crate::store::{KeptAnswer, Store, StoreError, Write};
 use serin_contract::plan::ExperimentDocument;
 use serin_contract::plan::experiment::MAX_EXPERIMENTS;
-use serin_contract::{FieldError, UnitHash};
+use serin_contract::{FieldError, Step, UnitHash};
 use serin_judge::time::Time;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -55,6 +58,8 @@ impl From<StoreError> for Refused {
 pub struct Desk {
     books: BTreeMap<String, Book>,
     plan: Vec<ExperimentDocument>,
+    /// Whether anybody wants records of what users do.
+    recording: bool,
 }
 
 impl Desk {
@@ -97,9 +102,14 @@ impl Desk {
     /// A sentence that says what does not fit.
     pub fn declaration(&self, declared: &[Experiment], now: Time) -> Result<Vec<Book>, String> {
         let mut changed = Vec::new();
+        let file = Intent::of("configuration");
         for experiment in declared {
             match self.books.get(&experiment.id) {
-                None => changed.push(Book::open(experiment.clone(), Source::File, now)),
+                None => {
+                    let mut book = Book::open(experiment.clone(), Source::File, now);
+                    book.note(Deed::Created, &file, now);
+                    changed.push(book);
+                }
                 Some(book) if book.record.source != Source::File => {
                     let id = &experiment.id;
                     let owner = book.owner();
@@ -111,6 +121,7 @@ impl Desk {
                     let mut book = book.clone();
                     let changing = book.change(experiment.clone());
                     changing.map_err(|error| format!("experiment {}: {error}", experiment.id))?;
+                    book.note(Deed::Changed, &file, now);
                     changed.push(book);
                 }
                 Some(_) => {}
@@ -121,6 +132,7 @@ impl Desk {
             if !stays && book.record.ended.is_none() {
                 let mut book = book.clone();
                 book.record.ended = Some(now);
+                book.note(Deed::Ended, &file, now);
                 changed.push(book);
             }
         }
@@ -140,6 +152,11 @@ impl Desk {
         }
     }
 
+    /// Whether anybody wants records of what users do.
+    pub fn record(&mut self, recording: bool) {
+        self.recording = recording;
+    }
+
     /// The filters' part, of those that run.
     pub fn plan(&self) -> &[ExperimentDocument] {
         &self.plan
@@ -152,6 +169,7 @@ impl Desk {
             if let Some(end) = book.experiment.end.filter(|end| *end <= now) {
                 tracing::info!(experiment = %book.record.id, "experiment ended by its date");
                 book.record.ended = Some(end);
+                book.note(Deed::Ended, &Intent::of("date"), now);
                 writes.push(Write::Experiment(Box::new(book.record.clone())));
             }
         }
@@ -176,6 +194,7 @@ impl Desk {
             keys: HashMap::new(),
             writes: Vec::new(),
             converted: Vec::new(),
+            records: Vec::new(),
         }
     }
 
@@ -186,6 +205,13 @@ impl Desk {
             self.refresh(now);
         }
     }
+}
+
+/// What is told of a user.
+struct Told {
+    what: analytics::What,
+    time: Time,
+    from: analytics::Via,
 }
 
 /// Work in progress.
@@ -200,6 +226,8 @@ pub struct Draft<'a> {
     writes: Vec<Write>,
     /// Conversions of users of releases, for their judges.
     converted: Vec<Converted>,
+    /// What users did, to be told once it is stored.
+    records: Vec<analytics::Record>,
 }
 
 impl Draft<'_> {
@@ -215,6 +243,23 @@ impl Draft<'_> {
             }
         }
         (self.books, self.writes)
+    }
+
+    /// What is to be told once everything is stored.
+    pub fn take_records(&mut self) -> Vec<analytics::Record> {
+        std::mem::take(&mut self.records)
+    }
+
+    /// Notes what a user did; `given` is the arm's place and the step that gave it.
+    fn tell(&mut self, id: &str, unit: UnitHash, given: Option<(usize, Step)>, told: Told) {
+        if !self.desk.recording {
+            return;
+        }
+        let Ok(book) = self.book(id) else { return };
+        let arm = given.and_then(|(arm, _)| book.experiment.arms.get(arm).cloned());
+        let Told { what, time, from } = told;
+        let (experiment, step) = (id.to_owned(), given.map(|(_, step)| step.0));
+        self.records.push(analytics::Record { what, time, experiment, unit, arm, step, from });
     }
 
     /// All experiments, by id.

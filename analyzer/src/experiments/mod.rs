@@ -8,6 +8,7 @@
 //! | an experiment in memory | its sums: steps x arms x goals | units, assignments and actions are in the store |
 //! | experiments that run at one time | [`serin_contract::plan::experiment::MAX_EXPERIMENTS`] | another is refused |
 //! | steps of an experiment | [`book::MAX_STEPS`] | another change of shares is refused |
+//! | lines of an experiment's history | [`history::MAX_LINES`] | those after the first go |
 //! | events of one call | [`events::MAX_EVENTS`] | the call is refused |
 //! | how late an event may come | [`events::LATEST`] | the call is refused with the event's place |
 //! | an assignment's life | [`book::ASSIGNMENT_LIFE`] | the unit is assigned anew |
@@ -17,6 +18,7 @@ pub mod book;
 pub mod desk;
 pub mod events;
 pub mod funnel;
+pub mod history;
 pub mod release;
 mod release_report;
 pub mod report;

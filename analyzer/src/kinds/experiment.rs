@@ -156,7 +156,7 @@ pub struct ExperimentSpec {
     pub within: Option<Within>,
     /// The smallest relative difference that matters, in percent: for the sample size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0.1, max = 1000.0))]
+    #[x_kube(validation = Rule::new("0.1 <= self && self <= 1000.0").message("allowed is 0.1 to 1000 percent"))]
     pub minimum_effect: Option<f64>,
 }
 

@@ -7,7 +7,8 @@ use super::experiment_status::{self as status, Known};
 use super::{APPLY_PATCH, CallError, NAME, events, patch};
 use crate::engine::{ExperimentView, now};
 use crate::experiments::desk::Object;
-use crate::experiments::{Experiment, Origin, Source, Status};
+use crate::experiments::history::Intent;
+use crate::experiments::{Experiment, Origin, Status};
 use crate::kinds::{ACCEPT_MOVES, ExperimentSpec, ExperimentStatus};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::ResourceExt;
@@ -51,12 +52,9 @@ impl Controller {
         if self.stores.experiments.missing().is_some() {
             return Some(());
         }
-        let views = self.engine.experiments().await.ok()?;
-        let mut views: BTreeMap<String, ExperimentView> = views
-            .into_iter()
-            .filter(|view| view.source == Source::Cluster)
-            .map(|view| (view.id.clone(), view))
-            .collect();
+        let views = self.engine.followed_experiments().await.ok()?;
+        let mut views: BTreeMap<String, ExperimentView> =
+            views.into_iter().map(|view| (view.id.clone(), view)).collect();
         let objects = self.stores.experiments.all();
         self.end_gone(&mut views, &objects).await;
         self.experiments.retain(|key, _| objects.iter().any(|object| key_of(object) == *key));
@@ -102,7 +100,7 @@ impl Controller {
             if !watched(view) || is_there(view) {
                 continue;
             }
-            match self.engine.end_experiment(view.id.clone()).await {
+            match self.engine.end_experiment(view.id.clone(), Intent::of("cluster")).await {
                 Ok(ended) => {
                     tracing::info!(experiment = %view.id, "its Experiment is gone: it has ended");
                     *view = ended;

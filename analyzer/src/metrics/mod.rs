@@ -2,6 +2,7 @@
 //! every name; a test holds it against this.
 
 pub mod board;
+pub mod experiments;
 mod store;
 
 pub use store::StoreMetrics;
@@ -56,8 +57,12 @@ pub struct Metrics {
     pub live_clients: IntGauge,
     /// The store's, where it is over the network.
     pub store: StoreMetrics,
+    /// Records of experiments by what became of them: `written`, `failed`, `dropped`.
+    pub analytics: IntCounterVec,
     /// The canaries' own numbers.
     pub board: Board,
+    /// The experiments' own numbers.
+    pub experiments: experiments::Board,
     names: Vec<String>,
 }
 
@@ -75,9 +80,13 @@ impl Metrics {
     /// When two share a name, which a test would show.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let names: Vec<String> = Family::ALL.iter().map(|family| family.name().to_owned()).collect();
+        let experiments = experiments::Board::new()?;
+        let families = Family::ALL.iter().map(|family| family.name());
+        let names = families.chain(experiments::Family::ALL.iter().map(|family| family.name()));
+        let names: Vec<String> = names.map(str::to_owned).collect();
         let board = Board::new()?;
         registry.register(Box::new(board.clone()))?;
+        registry.register(Box::new(experiments.clone()))?;
         let names = RefCell::new(names);
         let counters = |name: &str, help: &str, labels: &[&str]| {
             let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
@@ -177,8 +186,14 @@ impl Metrics {
                 &["receiver", "result"],
             )?,
             live_clients: level("serin_live_clients", "Clients that watch the live view.")?,
+            analytics: counters(
+                "serin_analytics_records_total",
+                "Records of experiments by what became of them.",
+                &["result"],
+            )?,
             names: names.take(),
             board,
+            experiments,
             registry,
         })
     }

@@ -6,7 +6,7 @@ use super::cluster::Cluster;
 use super::programs::Programs;
 use crate::http::Client;
 use crate::process::Process;
-use crate::{ports, wait};
+use crate::{artifacts, ports, wait};
 use anyhow::{Context, Result, ensure};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -138,6 +138,18 @@ impl ControlPlane {
     /// When it is down already.
     pub fn kill_istiod(&mut self) -> Result<()> {
         self.istiod.take().context("istiod is down already")?.kill9()
+    }
+
+    /// The same with the kinds as `serin crd` prints them.
+    ///
+    /// # Errors
+    /// When a part does not start, or the API server refuses a definition.
+    pub async fn with_kinds() -> Result<Self> {
+        let plane = Self::start().await?;
+        let printed = Command::new(artifacts::serin()?).arg("crd").output()?;
+        let definitions = super::parse(std::str::from_utf8(&printed.stdout)?)?;
+        plane.cluster().apply_definitions(&definitions.iter().collect::<Vec<_>>()).await?;
+        Ok(plane)
     }
 
     /// Starts istiod, on its old ports if it ran before, and waits until it is ready.

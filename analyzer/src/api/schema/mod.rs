@@ -4,6 +4,7 @@
 mod canary;
 mod errors;
 pub mod experiment;
+mod experiment_results;
 mod filter;
 mod live;
 mod numbers;

@@ -1,6 +1,7 @@
 //! Who is in which arm, and which flags that gives.
 
-use super::{Draft, Refused};
+use super::{Draft, Refused, Told};
+use crate::analytics::{Via, What};
 use crate::experiments::book::{ASSIGNMENT_LIFE, Book, Status};
 use serde::Serialize;
 use serin_judge::time::Time;
@@ -97,6 +98,7 @@ impl Draft<'_> {
         if !is_for {
             return none("outside of the segment");
         }
+        let first = record.of(step).is_none();
         match record.of_mut(step) {
             // The same step would say the same again: the assignment is renewed, and counts no second time.
             Some(entry) => entry.time = time,
@@ -106,6 +108,7 @@ impl Draft<'_> {
         }
         let arm = record.of(step).map_or(arm, |entry| entry.arm);
         self.put(id, unit, record);
+        self.tell(id, unit, Some((arm, step)), Told { what: What::Exposure { first }, time, from: Via::Api });
         self.act(id, unit, time, "exposure", None)?;
         self.told(id, arm, step.0, true)
     }

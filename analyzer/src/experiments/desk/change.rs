@@ -2,6 +2,7 @@
 
 use super::{Draft, Refused};
 use crate::experiments::book::{Book, Source, Status};
+use crate::experiments::history::{Deed, Intent};
 use crate::experiments::spec::Experiment;
 use serde::Serialize;
 use serin_contract::FieldError;
@@ -102,6 +103,18 @@ pub(super) fn of_release(id: &str, canary: &str, why: &str) -> Refused {
     Refused::Conflict(format!(
         "experiment {id} belongs to the release of {canary}: {why}; see serin promote and serin rollback"
     ))
+}
+
+impl Draft<'_> {
+    /// Writes down who did what to an experiment, and why.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn note(&mut self, id: &str, deed: Deed, intent: &Intent) -> Result<&Book, Refused> {
+        let now = self.now;
+        self.book_mut(id)?.note(deed, intent, now);
+        self.book(id)
+    }
 }
 
 fn may_change(book: &Book, now: Time) -> Result<(), Refused> {

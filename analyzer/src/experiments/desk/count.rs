@@ -1,6 +1,7 @@
 //! What users did: events of the API and reports of the filters.
 
-use super::{Draft, KEY_LIFE, Refused};
+use super::{Draft, KEY_LIFE, Refused, Told};
+use crate::analytics::{Via, What};
 use crate::experiments::book::{Book, Status};
 use crate::experiments::events::{Deed, Event, LATEST};
 use crate::experiments::spec::written;
@@ -116,19 +117,25 @@ impl Draft<'_> {
         let Event { experiment: id, user, deed, time, properties } = event;
         let book = self.book(&id)?;
         let Some((_, unit)) = book.experiment.assign(&user) else { return Ok(false) };
+        let given = self.unit(&id, unit)?.last().map(|entry| (entry.arm, entry.step));
+        let told = |what| Told { what, time, from: Via::Api };
         match deed {
             Deed::Exposure => {
                 let assigned = self.place(&id, &user, None, time)?;
                 if !assigned.new {
+                    self.tell(&id, unit, given, told(What::Exposure { first: false }));
                     self.act(&id, unit, time, "exposure", properties)?;
                 }
                 Ok(true)
             }
             Deed::Custom(name) => {
+                let what = What::Custom { name: name.clone(), properties: properties.clone() };
+                self.tell(&id, unit, given, told(what));
                 self.act(&id, unit, time, &name, properties)?;
                 Ok(true)
             }
             Deed::Conversion { goal, value } => {
+                let book = self.book(&id)?;
                 let place = goal.as_deref().map_or(Some(0), |goal| place_of(book, goal)).unwrap_or(0);
                 let name =
                     book.experiment.goals.get(place).map_or_else(String::new, |(name, _)| name.clone());
@@ -143,6 +150,9 @@ impl Draft<'_> {
                 if known {
                     self.put(&id, unit, record);
                 }
+                let (goal, properties_told) = (name.clone(), properties.clone());
+                let what = What::Conversion { goal, events: 1, value, properties: properties_told };
+                self.tell(&id, unit, given, told(what));
                 self.act(&id, unit, time, &name, properties)?;
                 Ok(known)
             }
@@ -189,10 +199,16 @@ impl Draft<'_> {
             for unit in arm.seen.iter().chain(reached) {
                 let mut record = self.unit(&report.id, *unit)?;
                 if record.of(report.step).is_none_or(|entry| entry.arm != place) {
+                    let first = record.of(report.step).is_none();
                     let now = self.now;
                     let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;
                     if book.expose(&mut record, report.step, place, now) {
                         self.put(&report.id, *unit, record);
+                        if first {
+                            let what = What::Exposure { first };
+                            let told = Told { what, time: now, from: Via::Filter };
+                            self.tell(&report.id, *unit, Some((place, report.step)), told);
+                        }
                     }
                 }
             }
@@ -218,7 +234,12 @@ impl Draft<'_> {
             let mut record = self.unit(&report.id, *unit)?;
             let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;
             book.reach(&mut record, report.step, place, *events, *sum);
+            let given = record.of(report.step).map(|entry| (entry.arm, entry.step));
             self.put(&report.id, *unit, record);
+            let what =
+                What::Conversion { goal: goal.to_owned(), events: *events, value: *sum, properties: None };
+            let told = Told { what, time: self.now, from: Via::Filter };
+            self.tell(&report.id, *unit, given, told);
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use super::{Draft, Moves, Refused};
 use crate::experiments::book::{Book, Origin, Source, Status};
+use crate::experiments::history::{Deed, Intent};
 use crate::experiments::spec::{Experiment, written};
 use serin_contract::Step;
 
@@ -35,6 +36,7 @@ impl Draft<'_> {
                 if let Some(step) = object.step {
                     book.go_on_after(step);
                 }
+                book.note(Deed::Created, &Intent::of("cluster"), self.now);
                 self.books.insert(id.clone(), book);
             }
             Ok(book) => {
@@ -84,6 +86,7 @@ impl Draft<'_> {
         // On a copy: a change that is refused half-way must leave nothing behind.
         let mut changed = book.clone();
         changed.change(to).map_err(|error| error.under("spec"))?;
+        changed.note(Deed::Changed, &Intent::of("cluster"), self.now);
         self.books.insert(id.to_owned(), changed);
         Ok(())
     }

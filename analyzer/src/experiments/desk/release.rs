@@ -3,6 +3,7 @@
 use super::{Desk, Draft};
 use crate::config::Canary;
 use crate::experiments::book::{Book, Source};
+use crate::experiments::history::{Deed, Intent};
 use crate::experiments::release::Release;
 use crate::experiments::spec::Experiment;
 use crate::store::{StoreError, Write};
@@ -55,13 +56,18 @@ impl Changes {
     /// Opens an experiment, or takes it to the rollout's present step and goals.
     pub fn follow(&mut self, known: Option<&Book>, canary: &str, step: Step, to: Experiment, now: Time) {
         let book = match known {
-            None => Book::open_release(to, canary, step, now),
+            None => {
+                let mut book = Book::open_release(to, canary, step, now);
+                book.note(Deed::Created, &Intent::of("release"), now);
+                book
+            }
             Some(known) => {
                 let mut book = known.clone();
                 if let Err(error) = book.follow(to, step) {
                     tracing::error!(experiment = %book.record.id, %error, "cannot follow its release, and ends");
                     return self.end(known, None, now);
                 }
+                book.note(Deed::Changed, &Intent::of("release"), now);
                 book
             }
         };
@@ -73,6 +79,7 @@ impl Changes {
     pub fn end(&mut self, known: &Book, guardrails: Option<&[GoalSummary]>, now: Time) {
         let mut book = known.clone();
         book.record.ended = Some(now);
+        book.note(Deed::Ended, &Intent::of("release"), now);
         if let (Some(release), Some(guardrails)) = (&mut book.record.release, guardrails) {
             release.keep(guardrails);
         }
