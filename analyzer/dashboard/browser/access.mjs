@@ -1,7 +1,20 @@
 // Who may do what, in a browser: sign-in, roles, ended sessions, foreign origins.
 import { createServer } from "node:http";
 import { accessible } from "./axe.mjs";
-import { address, ask, assert, check, deed, equal, noSidewaysScroll, open, run, textOf, until } from "./harness.mjs";
+import {
+  address,
+  ask,
+  assert,
+  check,
+  deed,
+  equal,
+  noSidewaysScroll,
+  open,
+  run,
+  shots,
+  textOf,
+  until,
+} from "./harness.mjs";
 
 const tokens = JSON.parse(process.env.SERIN_TOKENS ?? "{}");
 
@@ -18,7 +31,10 @@ const post = (page, path) =>
 
 /** A page of another origin tries what the operator's cookie allows: the socket, and a rollback. */
 async function foreignPage(context) {
-  const server = createServer((_, answer) => answer.end("<!doctype html><title>foreign</title>")).listen(0, "127.0.0.1");
+  const server = createServer((_, answer) => answer.end("<!doctype html><title>foreign</title>")).listen(
+    0,
+    "127.0.0.1",
+  );
   await new Promise((resolve) => server.once("listening", resolve));
   const other = await context.newPage();
   await other.goto(`http://127.0.0.1:${server.address().port}/`);
@@ -55,6 +71,7 @@ await run(async (browser) => {
     await page.goto(place);
     await page.getByRole("heading", { name: "Sign in to Serin" }).waitFor();
     await accessible(page, "the sign-in");
+    await shots(page, "signin", false);
     await page.setViewportSize({ width: 390, height: 800 });
     await noSidewaysScroll(page, "the sign-in");
     await page.setViewportSize({ width: 1440, height: 900 });

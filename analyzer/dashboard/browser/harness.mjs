@@ -104,6 +104,28 @@ export async function noSidewaysScroll(page, what) {
   assert(content <= window, `${what} is ${content} px wide in a window of ${window} px`);
 }
 
+/** Both sizes and both themes. */
+export const LOOKS = [
+  [1440, "light"],
+  [1440, "dark"],
+  [390, "light"],
+  [390, "dark"],
+];
+
+/** Pictures in both sizes and themes for people to look at, where $SERIN_SHOTS names a folder. */
+export async function shots(page, name, fullPage = true) {
+  const folder = process.env.SERIN_SHOTS;
+  if (!folder) return;
+  for (const [width, colorScheme] of LOOKS) {
+    await page.setViewportSize({ width, height: 900 });
+    await page.emulateMedia({ colorScheme });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    await page.screenshot({ path: `${folder}/${name}-${width}-${colorScheme}.png`, fullPage });
+  }
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await page.emulateMedia({ colorScheme: "light" });
+}
+
 /** Presses a button of the controls, gives a reason, and confirms. */
 export async function deed(page, button, reason) {
   await page.getByRole("button", { name: button, exact: true }).click();

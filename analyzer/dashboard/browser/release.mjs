@@ -1,6 +1,7 @@
 // A release, watched and steered with the page alone, while the test beside it looks at Envoy's traffic.
 import { accessible } from "./axe.mjs";
 import {
+  LOOKS,
   address,
   ask,
   assert,
@@ -11,6 +12,7 @@ import {
   noSidewaysScroll,
   open,
   run,
+  shots,
   textOf,
   until,
 } from "./harness.mjs";
@@ -87,6 +89,7 @@ await run(async (browser) => {
     await says("paused");
     const served = await ask("versions");
     equal(Object.keys(served).sort(), ["v1", "v2"], "versions that answer");
+    await shots(page, "paused");
     await deed(page, "Resume", HOSTILE);
     await says("v2 at 10 %, h");
   });
@@ -100,6 +103,7 @@ await run(async (browser) => {
       await dialog.innerText(),
     );
     await accessible(page, "the dialog");
+    await shots(page, "dialog", false);
     await dialog.locator("textarea").fill("no");
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
@@ -112,6 +116,7 @@ await run(async (browser) => {
 
   await ask("quiet");
   await numbers(page);
+  await shots(page, "progressing");
   await check("numbers on the page equal the load's", async () => {
     const { stable, canary } = await ask("counted");
     const sums = await page.getByText("In the whole rollout").innerText();
@@ -127,6 +132,7 @@ await run(async (browser) => {
     await says("v2 has everybody", 30);
     const took = Date.now() - begin;
     equal(Object.keys(await ask("versions")), ["v2"], "versions that answer");
+    await shots(page, "succeeded");
     return `shown ${took} ms after the dialog closed`;
   });
 
@@ -135,18 +141,14 @@ await run(async (browser) => {
     await says("v2 was rolled back", 30);
     equal(Object.keys(await ask("versions")), ["v1"], "versions that answer");
     equal(await page.locator(".controls button").count(), 0, "buttons after the end");
+    await shots(page, "failed");
   });
 
   await ask("experiment", HOSTILE);
   await ask("release", HOSTILE);
   await check("hostile texts are text on every page, and break no layout", async () => {
     await says(HOSTILE.slice(0, 40), 30);
-    for (const [width, theme] of [
-      [1440, "light"],
-      [390, "dark"],
-      [390, "light"],
-      [1440, "dark"],
-    ]) {
+    for (const [width, theme] of LOOKS) {
       await page.setViewportSize({ width, height: 900 });
       await page.emulateMedia({ colorScheme: theme });
       for (const [hash, seen] of [
@@ -159,17 +161,13 @@ await run(async (browser) => {
         await until(`${hash}`, async () => (await page.locator("main").innerText()).includes(seen));
         await noSidewaysScroll(page, `${hash} (${theme})`);
         await accessible(page, `${hash} (${width} px, ${theme})`);
-        if (process.env.SERIN_SHOTS)
-          await page.screenshot({
-            path: `${process.env.SERIN_SHOTS}/hostile-${hash.replace(/\W+/g, "-")}-${width}-${theme}.png`,
-            fullPage: true,
-          });
       }
     }
     equal(await page.locator("main script, main [onerror]").count(), 0, "elements that came from texts");
     await go(page, SHOP);
     await page.setViewportSize({ width: 1440, height: 900 });
     assert((await textOf(page, ".history")).includes(HOSTILE), "the reason is not in the history as it was");
+    await shots(page, "hostile");
   });
 
   await check("the keyboard alone is enough for the way to a release and to its dialog", async () => {
@@ -192,7 +190,8 @@ await run(async (browser) => {
     await says("v2 was rolled back");
     await page.getByText("This is a past rollout").waitFor();
     equal(await page.locator(".controls button").count(), 0, "buttons on a past rollout");
-    equal(await page.locator("figure .none").count(), 0, "charts without samples");
+    await until("the charts", async () => equal(await page.locator("figure .none").count(), 0, "charts without samples"));
+    await shots(page, "past");
     await page.getByRole("link", { name: "To the present" }).click();
     await says(HOSTILE.slice(0, 40));
   });
@@ -204,6 +203,7 @@ await run(async (browser) => {
   await check("the analyzer killed: the page says so; restarted: it recovers by itself", async () => {
     await ask("kill");
     await page.getByText("Stale since").waitFor();
+    await shots(page, "stale", false);
     assert((await textOf(page, ".link")).includes("not live"), await textOf(page, ".link"));
     await ask("restart");
     await until("the page to be live again", async () => (await textOf(page, ".link")) === "live", 30);

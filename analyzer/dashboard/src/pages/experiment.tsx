@@ -132,17 +132,24 @@ export function recommendation(results: Results | null): string {
   return seen === 0 ? "Nobody has taken part yet." : "No difference is certain yet: let it go on.";
 }
 
+/** How an experiment ends that no call may end, by where it comes from. */
+const ENDS_ELSEWHERE: Record<string, string> = {
+  file: "It is declared in a file: it ends when it is taken out there.",
+  cluster: "It is an Experiment object: it ends when that is deleted.",
+  canary: "It belongs to a release, and ends with it.",
+};
+
 function End({ experiment, results }: { experiment: Experiment; results: Results | null }): JSX.Element | null {
   const [asked, setAsked] = useState(false);
   if (experiment.status === "ended") return null;
   const seen = Object.values(results?.variants ?? {}).reduce((sum, variant) => sum + variant.exposures, 0);
-  const file = experiment.source !== "api";
+  const elsewhere = ENDS_ELSEWHERE[experiment.source];
   return (
     <div class="controls" role="group" aria-label="Controls">
-      <button type="button" class="danger" disabled={file} onClick={() => setAsked(true)}>
+      <button type="button" class="danger" disabled={elsewhere !== undefined} onClick={() => setAsked(true)}>
         End
       </button>
-      {file && <span class="faint">It is declared in a file: it ends when it is taken out there.</span>}
+      {elsewhere !== undefined && <span class="faint">{elsewhere}</span>}
       {asked && (
         <Confirm
           title={`End ${experiment.id}?`}
