@@ -1,10 +1,10 @@
-# The analyzer, with the filter's module inside: docker build -t serin .
+# The analyzer, with the filter's module and the dashboard inside: docker build -t serin .
 FROM rust:1.90-alpine AS build
 # hadolint ignore=DL3018
-RUN apk add --no-cache bash build-base ca-certificates && rustup target add wasm32-unknown-unknown
+RUN apk add --no-cache bash build-base ca-certificates nodejs npm && rustup target add wasm32-unknown-unknown
 WORKDIR /serin
 COPY . .
-RUN scripts/build-filter && cargo build --release --locked -p serin
+RUN scripts/build-filter && scripts/build-dashboard && cargo build --release --locked -p serin
 
 # On Alpine the program is static: it needs nothing but the authorities for gates on https.
 FROM scratch

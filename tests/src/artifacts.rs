@@ -48,6 +48,22 @@ pub fn envoy() -> Result<PathBuf> {
         .context("there is no Envoy: run scripts/test, or scripts/get-envoy")
 }
 
+/// Chromium: `$SERIN_CHROMIUM`, or from the PATH.
+///
+/// # Errors
+/// When there is none; the text says which command gets it.
+pub fn chromium() -> Result<PathBuf> {
+    let on_path = || {
+        let path = std::env::var_os("PATH")?;
+        let names = ["chromium", "chromium-browser", "google-chrome"];
+        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+        first_file(names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))))
+    };
+    from_variable("SERIN_CHROMIUM")
+        .or_else(on_path)
+        .context("there is no Chromium: run scripts/test, or scripts/get-browser")
+}
+
 fn from_variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -3,6 +3,7 @@
 
 pub mod analyzer;
 pub mod artifacts;
+pub mod browser;
 pub mod envoy;
 pub mod half;
 pub mod http;

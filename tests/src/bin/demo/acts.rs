@@ -60,6 +60,7 @@ impl Stage {
     pub(crate) async fn open(users: u32, rate: f64) -> Result<Self> {
         let canary = CanaryConfig { canary_version: "v2".to_owned(), ..CanaryConfig::default() };
         let world = World::start(WorldOptions { canary, ..WorldOptions::default() }).await?;
+        println!("The dashboard: http://{}/", world.analyzer.api().address());
         println!(
             "The load: {users} users with an id and every tenth request without one, {rate:.0} requests a second."
         );

@@ -58,7 +58,7 @@ async fn main() -> ExitCode {
 /// The whole show; whether everything held.
 async fn run(arguments: &Arguments) -> Result<bool> {
     let begin = Instant::now();
-    println!("Starting the shop's v1 and v2, one Envoy with the filter, and the analyzer ...");
+    eprintln!("Starting the shop's v1 and v2, one Envoy with the filter, and the analyzer ...");
     let show = async {
         let mut stage = Stage::open(arguments.users, f64::from(arguments.rate)).await?;
         let first = stage.first_act().await?;
@@ -66,23 +66,26 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         let (world, record) = stage.close().await?;
         anyhow::Ok((world, Table::of(&first, &second, &record, arguments.users)))
     };
-    let (world, table) = tokio::time::timeout(LONGEST, show).await.with_context(|| {
+    let (mut world, table) = tokio::time::timeout(LONGEST, show).await.with_context(|| {
         format!("the demo takes longer than {} s: something is wrong", LONGEST.as_secs())
     })??;
     print!("\n{table}");
     println!("\nThat took {:.0} s.", begin.elapsed().as_secs_f64());
     if arguments.keep {
-        keep(&world).await?;
+        keep(&mut world).await?;
     }
     Ok(table.holds())
 }
 
-/// A gentle load goes on, and the shell has something to try.
-async fn keep(world: &World) -> Result<()> {
-    // What a person would deploy next.
+/// A gentle load goes on, a healthy v4 is being released slowly, and the shell has something to try.
+async fn keep(world: &mut World) -> Result<()> {
     world.canary.become_version("v4");
+    world.analyzer.reload(|canary| {
+        canary.canary_version = "v4".to_owned();
+        canary.promotion_interval = "2m".to_owned();
+    })?;
     let mut options = world.load();
-    options.rate = 20.0;
+    options.rate = 50.0;
     options.time = Duration::from_secs(3600);
     let _load = Load::start(options)?;
     let (api, folder) = (world.analyzer.api().address(), world.folder().display());
@@ -93,13 +96,15 @@ async fn keep(world: &World) -> Result<()> {
         let (shop, admin) = (envoy.address(), envoy.admin());
         println!(
             "
-Everything keeps running, with 20 requests a second for an hour. Try, in another shell:
+Everything keeps running, with 50 requests a second for an hour, and v4 is being released: two minutes a step.
+Watch and steer it at http://{api}/, or try in another shell:
   curl -i -H 'x-user-id: ann' http://{shop}/                        # a user: stays on one version
   curl -i -H 'x-user-id: ann' -H 'x-canary: true' http://{shop}/    # the canary by hand
   {serin} status --server http://{api} {CANARY}
+  {serin} rollback --server http://{api} {CANARY} --reason 'seen enough'
   curl -s http://{api}/v1/canaries/{CANARY}
   curl -s http://{admin}/stats/prometheus | grep ^serin_
-  $EDITOR {folder}/serin.yaml && kill -HUP {id}    # canaryVersion: v4 ramps again (a healthy v4 is deployed already)"
+  $EDITOR {folder}/serin.yaml && kill -HUP {id}    # another canaryVersion begins another release"
         );
     }
     println!("Ctrl-C ends it and removes {folder}.");

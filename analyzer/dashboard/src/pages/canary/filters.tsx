@@ -1,0 +1,63 @@
+// The filters in the proxies: how many report, which plan they follow, how old their last report is.
+import type { JSX } from "preact";
+import type { Canary, Filter } from "../../api/types";
+import { Card } from "../../parts/bits";
+import { useNow, useShared } from "../../shared";
+import { utc } from "../../words/time";
+import { length } from "../../words/time";
+
+/** A filter that is silent for three of its intervals, five seconds at least, is late. */
+const late = (filter: Filter, now: number): boolean => now - filter.lastSeen > Math.max(5000, 3 * filter.intervalMs);
+
+export function Filters({ canary }: { canary: Canary }): JSX.Element {
+  const { world } = useShared().view;
+  const now = useNow();
+  const pending = world.filters.filter((filter) => filter.pending).length;
+  const silent = world.filters.filter((filter) => late(filter, now)).length;
+  const last = canary.summary.last_report;
+  return (
+    <Card title="Filters">
+      <p>
+        <strong>{world.filters.length}</strong> report;{" "}
+        {pending === 0 ? "all follow" : `${pending} have yet to take over`} plan {world.planRevision}
+        {silent > 0 && (
+          <>
+            , <strong class="worse">{silent} late</strong>
+          </>
+        )}
+        . {last !== null && <span title={utc(last)}>The last report came {length(now - last)} ago.</span>}
+      </p>
+      {world.filters.length === 0 && (
+        <p class="none">
+          No filter has reported within the last half minute: nothing is judged, and the weight is held.
+        </p>
+      )}
+      {world.filters.length > 0 && (
+        <div class="scroll filters" tabIndex={0} role="region" aria-label="Filters, as a table">
+          <table class="numbers">
+            <thead>
+              <tr>
+                <th scope="col">Node</th>
+                <th scope="col">Instance</th>
+                <th scope="col">Plan</th>
+                <th scope="col">Last report</th>
+              </tr>
+            </thead>
+            <tbody>
+              {world.filters.map((filter) => (
+                <tr key={filter.instance}>
+                  <th scope="row">{filter.node}</th>
+                  <td>{filter.instance}</td>
+                  <td>{filter.pending ? `${filter.planRevision} (old)` : filter.planRevision}</td>
+                  <td class={late(filter, now) ? "worse" : ""} title={utc(filter.lastSeen)}>
+                    {length(now - filter.lastSeen)} ago
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+    </Card>
+  );
+}

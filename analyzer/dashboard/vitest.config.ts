@@ -1,0 +1,4 @@
+// The page's unit tests, in a small DOM.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({ test: { environment: "happy-dom", include: ["test/**/*.test.{ts,tsx}"] } });
