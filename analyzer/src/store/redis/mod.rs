@@ -202,7 +202,11 @@ impl Store for Redis {
     }
 
     fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError> {
-        self.read_report(canary)
+        Ok(self.read_reports(canary, 1)?.pop())
+    }
+
+    fn reports(&self, canary: &str, most: usize) -> Result<Vec<RolloutReport>, StoreError> {
+        self.read_reports(canary, most)
     }
 
     fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
