@@ -33,9 +33,10 @@ fn experiment(name: &str, namespace: &str, spec: &Value) -> Value {
         },
     });
     for (field, value) in spec.as_object().expect("fields") {
-        match value {
-            Value::Null => drop(object["spec"].as_object_mut().expect("a spec").remove(field)),
-            value => object["spec"][field] = value.clone(),
+        if value.is_null() {
+            object["spec"].as_object_mut().expect("a spec").remove(field);
+        } else {
+            object["spec"][field] = value.clone();
         }
     }
     object
