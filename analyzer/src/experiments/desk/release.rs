@@ -20,7 +20,7 @@ pub struct Counting<'a> {
     /// Which units are listed as seen in the report's stratum: users who reach a goal count only where the
     /// exposures that they belong to are counted, too.
     pub sample: Sample,
-    /// The guardrails as the judge sees them.
+    /// The goals as the judge sees them; none while it is not known.
     pub guardrails: &'a [GoalSummary],
 }
 
@@ -171,7 +171,7 @@ impl Draft<'_> {
             && let Some(release) = &mut book.record.release
         {
             release.add(entry);
-            if book.record.ended.is_none() {
+            if book.record.ended.is_none() && !counting.guardrails.is_empty() {
                 release.keep(counting.guardrails);
             }
         }
