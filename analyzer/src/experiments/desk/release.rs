@@ -163,7 +163,9 @@ impl Draft<'_> {
                 let rows = rows.iter().filter(|(unit, ..)| known(unit)).copied().collect();
                 (goal.clone(), rows)
             });
-            let arm = ExperimentArm { seen: arm.seen.clone(), goals: goals.collect() };
+            // A filter that has not heard of the sample yet lists more.
+            let seen = arm.seen.iter().filter(|unit| counting.sample.has(**unit)).copied();
+            let arm = ExperimentArm { seen: seen.collect(), goals: goals.collect() };
             report.arms.insert(name.to_owned(), arm);
         }
         self.report(&report)?;
