@@ -23,7 +23,7 @@ function axes({ samples, marks, palette }: Frame, y: Part): Part {
   const text = { color: palette.faint, fontSize: 11 };
   const line = { lineStyle: { color: palette.rule } };
   return {
-    grid: { left: 8, right: 14, top: 24, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 22, top: 24, bottom: 4, containLabel: true },
     xAxis: {
       type: "time",
       axisLabel: { ...text, hideOverlap: true, formatter: clockOf },
