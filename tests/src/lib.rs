@@ -16,4 +16,5 @@ pub mod random;
 pub mod redis;
 pub mod shop;
 pub mod wait;
+pub mod wire;
 pub mod world;
