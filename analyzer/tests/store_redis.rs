@@ -6,12 +6,15 @@ mod redis_server;
 #[path = "common/suite.rs"]
 mod suite;
 
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use redis::IntoConnectionInfo;
 use redis_server::Server;
 use serin::metrics::Metrics;
-use serin::store::{Lock, Redis, Standing, Store, StoreError, Write};
+use serin::store::{Lock, Redis, RedisSettings, Standing, Store, StoreError, Write};
 use serin_contract::Report;
 use serin_contract::report::Instance;
 use serin_judge::time::Time;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +38,49 @@ fn redis_keeps_every_promise_of_a_store() {
         println!("{what}");
         let store: Arc<dyn Store> = Arc::new(server.store(&format!("case-{number}")));
         case(&store);
+    }
+}
+
+#[test]
+fn over_tls_redis_is_reached_by_who_trusts_its_authority_and_knows_the_password() {
+    let files = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = || {
+        let key = KeyPair::generate().expect("a key");
+        CertifiedIssuer::self_signed(params.clone(), key).expect("signed")
+    };
+    let (known, unknown) = (authority(), authority());
+    let key = KeyPair::generate().expect("a key");
+    let named = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
+    let certificate = file("tls.crt", &named.signed_by(&key, &known).expect("signed").pem());
+    let key = file("tls.key", &key.serialize_pem());
+    let (known, unknown) = (file("known.crt", &known.pem()), file("unknown.crt", &unknown.pem()));
+    let server = Server::start_tls(&certificate, &key, &known, &["--requirepass", "a-password-of-redis"]);
+
+    let open = |authority: &Path, password: &str| {
+        let shown = format!("rediss://127.0.0.1:{}", server.port);
+        let settings = RedisSettings {
+            info: shown.as_str().into_connection_info().expect("a URL"),
+            shown,
+            ca_file: Some(authority.to_owned()),
+            password_file: Some(file("password", password)),
+            ..server.settings("serin")
+        };
+        Redis::open(settings, Metrics::new().expect("metrics").store.clone())
+    };
+    let store = open(&known, "a-password-of-redis\n").expect("opens");
+    store.commit(&[suite::snapshot("default/shop", 0)]).expect("commits");
+    assert!(store.canary("default/shop").expect("reads").is_some());
+    for (authority, password) in [(&known, "another"), (&unknown, "a-password-of-redis")] {
+        let told = open(authority, password).map(drop).expect_err("refused").to_string();
+        assert!(!told.contains("a-password-of-redis"), "{told}");
+        println!("{told}");
     }
 }
 

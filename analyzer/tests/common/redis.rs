@@ -3,7 +3,7 @@
 use crate::common::free;
 use serin::metrics::Metrics;
 use serin::store::{Redis, RedisSettings};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,11 +27,26 @@ fn programs() -> PathBuf {
 
 impl Server {
     pub(crate) fn start(more: &[&str]) -> Self {
+        let port = free().port().to_string();
+        Self::listening(&port, &[&["--port", &port], more].concat())
+    }
+
+    /// Over TLS alone, with the pair and the authority of these files.
+    pub(crate) fn start_tls(certificate: &Path, key: &Path, authority: &Path, more: &[&str]) -> Self {
+        let port = free().port().to_string();
+        let [certificate, key, authority] =
+            [certificate, key, authority].map(|file| file.to_str().expect("UTF-8"));
+        let tls = ["--port", "0", "--tls-port", &port, "--tls-cert-file", certificate, "--tls-key-file", key];
+        let trust = ["--tls-ca-cert-file", authority, "--tls-auth-clients", "no"];
+        Self::listening(&port, &[&tls[..], &trust, more].concat())
+    }
+
+    fn listening(port: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let port = free().port();
+        let port = port.parse().expect("a port");
         let child = Command::new(programs().join("redis-server"))
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
-            .args(more)
+            .args(["--bind", "127.0.0.1", "--save", ""])
+            .args(arguments)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
