@@ -9,6 +9,7 @@ mod crd;
 mod experiment;
 mod filter;
 mod judge;
+mod life;
 mod pages;
 mod report;
 mod rollback;

@@ -211,17 +211,7 @@ struct Reload {
 impl Reload {
     async fn on(self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
-            let result = match self.apply().await {
-                Ok(()) => {
-                    tracing::info!("configuration read again");
-                    "applied"
-                }
-                Err(problem) => {
-                    tracing::error!(%problem, "new configuration refused as a whole; the old one stays");
-                    "refused"
-                }
-            };
-            self.metrics.reloads.with_label_values(&[result]).inc();
+            tell_of_reload(self.apply().await, &self.metrics);
         }
     }
 
@@ -239,6 +229,21 @@ impl Reload {
         }
         Ok(())
     }
+}
+
+/// Logs and counts what came of a new configuration.
+pub(super) fn tell_of_reload(result: Result<(), String>, metrics: &Metrics) {
+    let result = match result {
+        Ok(()) => {
+            tracing::info!("configuration read again");
+            "applied"
+        }
+        Err(problem) => {
+            tracing::error!(%problem, "new configuration refused as a whole; the old one stays");
+            "refused"
+        }
+    };
+    metrics.reloads.with_label_values(&[result]).inc();
 }
 
 pub(super) struct Stop {

@@ -2,6 +2,7 @@
 //! follower; once it holds the Lease it opens its engine and leads until it ends.
 
 use super::Failure;
+use super::life::Life;
 use super::serve::{Opened, Origin, Stop, certificate, module, open};
 use crate::api::{self, Shared, Taking, Tokens};
 use crate::config::{Configuration, Server};
@@ -110,7 +111,7 @@ pub(super) async fn serve(
     let listener = TcpListener::bind(server.listen)
         .await
         .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", server.listen)))?;
-    let mut signals =
+    let signals =
         Stop::new().map_err(|error| Failure::Failed(format!("signals cannot be caught: {error}")))?;
     let client = Client::try_default().await.map_err(|error| {
         Failure::Failed(format!("no way to a cluster: {error}; is there a ServiceAccount or a kubeconfig?"))
@@ -157,39 +158,19 @@ pub(super) async fn serve(
         face: face.clone(),
     };
     let electing = tokio::spawn(candidate.run(term_is, stopped));
-    let mut led = tokio::spawn(leading.lead(term, resigned, backing));
+    let led = tokio::spawn(leading.lead(term, resigned, backing));
     let watching = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
     tracing::info!(
         listen = %server.listen, replica = %replica.name, namespace = %replica.namespace,
         address = %replica.address, "serving in a cluster"
     );
-    let (ending, ended) = watch::channel(false);
-    let mut ended = ended;
-    let serving = api::serve(listener, certificate, front(face), async move {
-        // A sender that is gone ends it too.
-        let _ = ended.wait_for(|ended| *ended).await;
-    });
-    let mut serving = std::pin::pin!(serving);
-    let failure = tokio::select! {
-        () = &mut serving => None,
-        () = signals.wait() => None,
-        ended = &mut led => Some(ended.unwrap_or_else(|error| Err(Failure::Failed(error.to_string())))),
-    };
-    let _ = resigning.send(true);
-    if failure.is_none()
-        && let Err(error) = (&mut led).await
-    {
-        tracing::error!(%error, "the leader did not end in order");
-    }
-    let _ = stopping.send(true);
-    let _ = electing.await;
-    let _ = ending.send(true);
-    serving.await;
+    let life = Life { led, electing, resigning, stopping };
+    let ended = life.serve(listener, certificate, front(face), signals).await;
     reloading.abort();
     if let Some(watching) = watching {
         watching.abort();
     }
-    failure.unwrap_or(Ok(())).inspect(|()| tracing::info!("stopped"))
+    ended.inspect(|()| tracing::info!("stopped"))
 }
 
 /// SIGHUP reads tokens and certificate again. Everything else of the document needs a restart, and Canaries

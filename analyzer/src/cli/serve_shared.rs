@@ -2,7 +2,8 @@
 //! writes weights and answers everything else, the others pass it on.
 
 use super::Failure;
-use super::serve::{Opened, Origin, Stop, certificate, module, open};
+use super::life::Life;
+use super::serve::{Opened, Origin, Stop, certificate, module, open, tell_of_reload};
 use super::serve_kubernetes::InCluster;
 use crate::api::{self, Shared, Taking, Tokens};
 use crate::config::Configuration;
@@ -38,7 +39,7 @@ pub(super) async fn serve(
         .await
         .map_err(|error| Failure::Failed(format!("cannot listen on {}: {error}", server.listen)))?;
     let caught = |error| Failure::Failed(format!("signals cannot be caught: {error}"));
-    let mut signals = Stop::new().map_err(caught)?;
+    let signals = Stop::new().map_err(caught)?;
     let hangup = signal(SignalKind::hangup()).map_err(caught)?;
 
     let watching = tokio::spawn(redis.clone().watch());
@@ -69,39 +70,19 @@ pub(super) async fn serve(
     let reloading = tokio::spawn(reload.on(hangup));
     let leading = Leading { present, tokens, metrics, module, face: face.clone(), hold };
     let electing = tokio::spawn(election.run(term_is, stopped));
-    let mut led = tokio::spawn(leading.lead(term, resigned, backing));
+    let led = tokio::spawn(leading.lead(term, resigned, backing));
     let certifying = certificate.clone().map(|certificate| tokio::spawn(certificate.watch()));
     tracing::info!(
         listen = %server.listen, store = %server.store, address = %who.address, tls = server.tls.is_some(), "serving"
     );
-    let (ending, ended) = watch::channel(false);
-    let mut ended = ended;
-    let serving = api::serve(listener, certificate, front(face), async move {
-        // A sender that is gone ends it too.
-        let _ = ended.wait_for(|ended| *ended).await;
-    });
-    let mut serving = std::pin::pin!(serving);
-    let failure = tokio::select! {
-        () = &mut serving => None,
-        () = signals.wait() => None,
-        ended = &mut led => Some(ended.unwrap_or_else(|error| Err(Failure::Failed(error.to_string())))),
-    };
-    let _ = resigning.send(true);
-    if failure.is_none()
-        && let Err(error) = (&mut led).await
-    {
-        tracing::error!(%error, "the leader did not end in order");
-    }
-    let _ = stopping.send(true);
-    let _ = electing.await;
-    let _ = ending.send(true);
-    serving.await;
+    let life = Life { led, electing, resigning, stopping };
+    let ended = life.serve(listener, certificate, front(face), signals).await;
     reloading.abort();
     watching.abort();
     if let Some(certifying) = certifying {
         certifying.abort();
     }
-    failure.unwrap_or(Ok(())).inspect(|()| tracing::info!("stopped"))
+    ended.inspect(|()| tracing::info!("stopped"))
 }
 
 /// The configuration as it was read last, and the engine that follows it while this analyzer leads.
@@ -180,17 +161,7 @@ struct Reload {
 impl Reload {
     async fn on(self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
-            let result = match self.apply().await {
-                Ok(()) => {
-                    tracing::info!("configuration read again");
-                    "applied"
-                }
-                Err(problem) => {
-                    tracing::error!(%problem, "new configuration refused as a whole; the old one stays");
-                    "refused"
-                }
-            };
-            self.metrics.reloads.with_label_values(&[result]).inc();
+            tell_of_reload(self.apply().await, &self.metrics);
         }
     }
 
