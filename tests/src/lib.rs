@@ -15,4 +15,5 @@ pub mod process;
 pub mod random;
 pub mod shop;
 pub mod wait;
+pub mod wire;
 pub mod world;

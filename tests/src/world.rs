@@ -21,6 +21,8 @@ pub struct WorldOptions {
     pub canary: CanaryConfig,
     /// What filters must show the analyzer.
     pub token: Option<String>,
+    /// The analyzer's port, and the one at which the Envoys look for it; else the same one that is free.
+    pub analyzer_ports: Option<(u16, u16)>,
     /// Replacements in the bootstrap: what stands there exactly once, and what comes instead.
     pub bootstrap: Vec<(String, String)>,
     /// The same in the route file.
@@ -37,6 +39,7 @@ impl Default for WorldOptions {
             envoys: vec![1],
             canary: CanaryConfig::default(),
             token: None,
+            analyzer_ports: None,
             bootstrap: vec![],
             routes: vec![],
             server: vec![],
@@ -83,8 +86,15 @@ impl World {
 
         let stable = Shop::start(ports::free()?, &options.canary.stable_version).await?;
         let canary = Shop::start(ports::free()?, &options.canary.canary_version).await?;
+        let (port, looked_for) = match options.analyzer_ports {
+            Some(ports) => ports,
+            None => {
+                let port = ports::free()?;
+                (port, port)
+            }
+        };
         let config = AnalyzerConfig {
-            port: ports::free()?,
+            port,
             store: at.join("serin.redb"),
             report_token_file,
             routes: routes.clone(),
@@ -100,7 +110,7 @@ impl World {
             routes: routes.clone(),
             stable_port: stable.address().port(),
             canary_port: canary.address().port(),
-            analyzer_port: analyzer.api().address().port(),
+            analyzer_port: looked_for,
             token: options.token,
             edge: true,
             edits: options.bootstrap,

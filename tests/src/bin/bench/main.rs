@@ -3,6 +3,8 @@
 
 mod figures;
 mod filter;
+mod ingest;
+mod processor;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -22,6 +24,8 @@ struct Arguments {
 enum Part {
     /// What the filter costs in a real Envoy
     Filter(filter::Options),
+    /// How many reports the analyzer holds
+    Ingest(ingest::Options),
 }
 
 #[tokio::main]
@@ -29,6 +33,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let figures = match arguments.part {
         Part::Filter(options) => filter::measure(&options).await?,
+        Part::Ingest(options) => ingest::measure(&options).await?,
     };
     if let Some(file) = arguments.json {
         figures.write(&file)?;

@@ -17,7 +17,8 @@ const USERS: usize = 1_000;
 
 /// What browsers send beside who the user is.
 const COMMON: [(&str, &str); 5] = [
-    ("host", "shop.example"),
+    // As wrk writes it: under another spelling there would be two.
+    ("Host", "shop.example"),
     ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
     ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
     ("accept-language", "en-GB,en;q=0.5"),
@@ -97,7 +98,7 @@ pub(crate) async fn at_fixed_rate(target: SocketAddr) -> Result<(f64, f64)> {
         .arg(format!("--log-file={}", log.path().display()));
     for (name, value) in COMMON.map(|(name, value)| (name, value.to_owned())).into_iter().chain(identity(7)) {
         // h2load takes the authority from `:authority`.
-        let name = if name == "host" { ":authority" } else { name };
+        let name = if name == "Host" { ":authority" } else { name };
         command.arg("-H").arg(format!("{name}: {value}"));
     }
     command.arg(format!("http://{target}/cart?item=7"));

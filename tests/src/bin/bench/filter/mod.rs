@@ -7,6 +7,7 @@ mod load;
 mod sink;
 
 use crate::figures::{Figures, Spread, table};
+use crate::processor;
 use anyhow::{Context, Result};
 use clap::Args;
 use kinds::{Backend, Kind};
@@ -71,11 +72,11 @@ pub(crate) async fn measure(options: &Options) -> Result<Figures> {
         let first = round % runners.len();
         runners.rotate_left(first);
         for runner in &mut runners {
-            let before = cpu(runner.envoy.process.id())?;
+            let before = processor::time(runner.envoy.process.id())?;
             let requests = wrk
                 .run(runner.envoy.address(), Duration::from_secs(options.seconds))
                 .context(runner.kind.name)?;
-            let spent = cpu(runner.envoy.process.id())? - before;
+            let spent = processor::time(runner.envoy.process.id())? - before;
             runner.requests += requests;
             runner.micros.push(spent.as_secs_f64() * 1e6 / requests as f64);
         }
@@ -198,15 +199,4 @@ async fn start(kind: &Kind, workers: u32, folder: &Path, upstream: u16, sink: u1
     let text = bootstrap::of(kind, ports, upstream, sink)?;
     let node = format!("envoy-{}", ports.requests);
     Envoy::with_bootstrap(&node, workers, folder, &text, ports).await.context(kind.name)
-}
-
-/// The processor time that all threads of a process have had. The scheduler counts it in nanoseconds.
-fn cpu(process: u32) -> Result<Duration> {
-    let mut nanos = 0;
-    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
-        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
-        let on_cpu: u64 = text.split_whitespace().next().context("an empty schedstat")?.parse()?;
-        nanos += on_cpu;
-    }
-    Ok(Duration::from_nanos(nanos))
 }

@@ -1,0 +1,23 @@
+//! What a process has used.
+
+use anyhow::{Context, Result};
+use std::time::Duration;
+
+/// The processor time that all threads of a process have had. The scheduler counts it in nanoseconds; of threads
+/// that have ended it forgets.
+pub(crate) fn time(process: u32) -> Result<Duration> {
+    let mut nanos = 0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        let on_cpu: u64 = text.split_whitespace().next().context("an empty schedstat")?.parse()?;
+        nanos += on_cpu;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
+/// Its resident memory in bytes.
+pub(crate) fn memory(process: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+}
