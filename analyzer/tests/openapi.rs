@@ -335,8 +335,9 @@ async fn the_live_views_frames_and_the_page_are_as_the_document_says() {
     );
     assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(send(address, "GET", "/assets/none.js", &[], "").code, 404);
-    let report = send(address, "GET", "/v1/canaries/default/shop/report?format=html", &[], "");
-    assert_eq!(report.code, 200);
+    let report = || send(address, "GET", "/v1/canaries/default/shop/report?format=html", &[], "");
+    running.until("the rollout has begun", || report().code == 200);
+    let report = report();
     let policy = report.header("content-security-policy").expect("a policy");
     assert!(!policy.contains("script"), "{policy}");
 }

@@ -177,3 +177,71 @@ fn a_redis_of_the_version_before_is_brought_up_to_date_and_one_of_a_newer_is_ref
     let error = opened.err().expect("is refused").to_string();
     assert!(error.contains("format 99") && error.contains("use the version that wrote it"), "{error}");
 }
+
+fn lines(store: &dyn Store) -> Vec<String> {
+    let mut out = Vec::new();
+    serin::store::exchange::export(store, &mut out).expect("exports");
+    let mut lines: Vec<String> = String::from_utf8(out).expect("text").lines().map(str::to_owned).collect();
+    // The order of a hash in Redis is its own.
+    lines[1..].sort();
+    lines
+}
+
+#[test]
+fn a_store_goes_to_redis_and_back_and_is_the_same() {
+    use serin::store::Redb;
+    use serin::store::exchange::{ExchangeError, import};
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Redb::open(&folder.path().join("first.redb")).expect("opens");
+    let now = serin::engine::now();
+    let journal =
+        serde_json::json!({"time": 1, "instance": "00000000000000aa", "interval_ms": 500, "entries": []});
+    first
+        .commit(&[
+            suite::snapshot("default/shop", 2),
+            Write::Journal {
+                canary: "default/shop".into(),
+                offset: 3,
+                entry: serde_json::from_value(journal).expect("an entry"),
+            },
+            Write::Transition("default/shop".into(), suite::line("one")),
+            Write::Transition("default/shop".into(), suite::line("another")),
+            Write::Sample("default/shop".into(), Time(7), serde_json::json!({"step": 1, "rate": 0.1})),
+            Write::Experiment(Box::new(suite::record("button", None))),
+            suite::unit_write("button", 5, 1),
+            suite::action(5, 8, 1, "view"),
+            Write::Mark(Instance(1), serin::store::Mark { sequence: 9, time: now, node: "gw".into() }),
+            Write::Key("a key".into(), serin::store::KeptAnswer { time: now, accepted: 2, unexposed: 0 }),
+            Write::Cursor(5 << 22),
+            Write::Inbox(6 << 22, Box::new(suite::a_report(1, 10, 3))),
+        ])
+        .expect("commits");
+    let written = lines(&first);
+    assert_eq!(written.len(), 13);
+    assert_eq!(written[0], r#"{"serin_store":2}"#);
+    let redis = server.store("serin");
+    let text = written.join("\n");
+    assert_eq!(import(&redis, &mut text.as_bytes(), false).expect("imports"), 12);
+    assert_eq!(lines(&redis), written);
+    assert!(matches!(import(&redis, &mut text.as_bytes(), false), Err(ExchangeError::Occupied)));
+    import(&redis, &mut text.as_bytes(), true).expect("imports again");
+    let second = Redb::open(&folder.path().join("second.redb")).expect("opens");
+    let mut out = Vec::new();
+    serin::store::exchange::export(&redis, &mut out).expect("exports");
+    import(&second, &mut out.as_slice(), false).expect("imports");
+    assert_eq!(lines(&second), written);
+
+    let third = Redb::open(&folder.path().join("third.redb")).expect("opens");
+    for (text, told) in [
+        ("", "line 1: is missing"),
+        ("{\"serin_store\":9}", "format 9"),
+        ("{\"serin_store\":2}\n{\"table\":\"nonsense\"}", "line 2: unknown variant `nonsense`"),
+    ] {
+        let error = import(&third, &mut text.as_bytes(), false).expect_err(text).to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    // While an analyzer leads nothing holds still.
+    mine(redis.lock(&who("leader"), LIFE, None).expect("answers"));
+    assert!(serin::store::exchange::export(&redis, &mut Vec::new()).is_err());
+}

@@ -60,6 +60,41 @@ fn looked_at_after_every_event_at_most_one_in_twenty_equal_experiments_is_ever_c
     assert!(crossed > 0, "a test that never errs has no power");
 }
 
+/// In a release users come again in step after step, and who is in the canary stays there: each is evidence once.
+#[test]
+fn users_who_convert_in_every_step_of_a_nested_ramp_do_not_make_equal_arms_different() {
+    const RUNS: u64 = 400;
+    let (mut once, mut naive) = (0, 0);
+    for run in 0..RUNS {
+        let random = &mut Random(run ^ 0x00aa_5555);
+        let users: Vec<f64> = (0..300).map(|_| random.uniform()).collect();
+        let mut converted = vec![false; users.len()];
+        let mut steps: Vec<StepCounts> = Vec::new();
+        let (mut peak, mut pooled) = (Peak::default(), Peak::default());
+        for (number, share) in [1_000, 2_500, 4_000, 5_500, 7_000].into_iter().enumerate() {
+            steps.push(step(number as u32, share));
+            for (place, known) in users.iter().zip(&mut converted) {
+                let last = steps.last_mut().expect("a step");
+                let arm = usize::from(*place < last.shares[1].fraction());
+                last.arms[arm].exposures += 1;
+                last.arms[arm].goals[0].add((0, 0.0), 1, 0.0);
+                last.arms[arm].goals[0].again += u64::from(std::mem::replace(known, true));
+                if random.uniform() > 0.05 {
+                    continue;
+                }
+                peak.look(&strata(&steps, 0, 1));
+                let mut without = steps.clone();
+                without.iter_mut().flat_map(|step| &mut step.arms).for_each(|arm| arm.goals[0].again = 0);
+                pooled.look(&strata(&without, 0, 1));
+            }
+        }
+        once += u64::from(peak.p_value() < 0.05);
+        naive += u64::from(pooled.p_value() < 0.05);
+    }
+    println!("{once} of {RUNS} with each user counted once, {naive} with each counted in every step");
+    assert!(once * 20 <= RUNS && naive > once, "{once} and {naive} of {RUNS}");
+}
+
 /// How often each of two tests finds a lift, and after how many units of the fixed size the always-valid
 /// one has found half of them.
 fn power(lift: f64, units: u64, runs: u64) -> (f64, f64, f64, Option<f64>) {

@@ -64,6 +64,17 @@ pub fn chromium() -> Result<PathBuf> {
         .context("there is no Chromium: run scripts/test, or scripts/get-browser")
 }
 
+/// The folder of redis-server and redis-cli: `$SERIN_REDIS`, or as scripts/get-redis left it.
+///
+/// # Errors
+/// When there is none; the text says which command gets it.
+pub fn redis() -> Result<PathBuf> {
+    let cached = repository().join(".cache/redis");
+    let folder = from_variable("SERIN_REDIS").unwrap_or(cached);
+    let complete = folder.join("redis-server").is_file() && folder.join("redis-cli").is_file();
+    complete.then_some(folder).context("there is no Redis: run scripts/test, or scripts/get-redis")
+}
+
 fn from_variable(name: &str) -> Option<PathBuf> {
     std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
 }

@@ -13,6 +13,7 @@ pub mod monitoring;
 pub mod ports;
 pub mod process;
 pub mod random;
+pub mod redis;
 pub mod shop;
 pub mod wait;
 pub mod wire;

@@ -28,11 +28,14 @@ pub struct Faults {
     pub hang_rate: f64,
     /// How long an answer takes at least; up to half as long again is added by chance.
     pub latency: Duration,
+    /// Whether it sells nothing: `/buy` is not found, which is no error.
+    pub sells_nothing: bool,
 }
 
 impl Faults {
     /// None: an answer after 5 to 7.5 ms.
-    pub const NONE: Self = Self { error_rate: 0.0, hang_rate: 0.0, latency: Duration::from_millis(5) };
+    pub const NONE: Self =
+        Self { error_rate: 0.0, hang_rate: 0.0, latency: Duration::from_millis(5), sells_nothing: false };
 
     /// Only errors.
     #[must_use]
@@ -84,6 +87,7 @@ struct Fate {
     status: StatusCode,
     hangs: bool,
     latency: Duration,
+    sells_nothing: bool,
 }
 
 impl Shop {
@@ -162,6 +166,7 @@ impl Shared {
             status,
             hangs: draw(2) < faults.hang_rate,
             latency: faults.latency.mul_f64(1.0 + draw(3) / 2.0),
+            sells_nothing: faults.sells_nothing,
         };
         inner.served.entry(Arc::clone(&fate.version)).or_default().requests += 1;
         fate
@@ -189,7 +194,9 @@ async fn answer(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap)
     let extra = if uri.path() == "/slow" { SLOW_PATH } else { Duration::ZERO };
     tokio::time::sleep(fate.latency + extra).await;
     shared.answered(&fate);
-    answers::answer(fate.status, &fate.version, &uri, &headers)
+    let lost = fate.sells_nothing && uri.path().starts_with("/buy");
+    let status = if lost { StatusCode::NOT_FOUND } else { fate.status };
+    answers::answer(status, &fate.version, &uri, &headers)
 }
 
 #[cfg(test)]

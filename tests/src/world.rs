@@ -55,6 +55,8 @@ pub struct World {
     pub envoys: Vec<Envoy>,
     /// The analyzer.
     pub analyzer: Analyzer,
+    /// Further analyzers, on the same store.
+    pub others: Vec<Analyzer>,
     /// What answers on the stable port.
     pub stable: Shop,
     /// What answers on the canary port.
@@ -115,13 +117,33 @@ impl World {
             edge: true,
             edits: options.bootstrap,
         };
-        let mut world =
-            Self { envoys: Vec::new(), analyzer, stable, canary, routes, options: template, folder };
+        let mut world = Self {
+            envoys: Vec::new(),
+            analyzer,
+            others: Vec::new(),
+            stable,
+            canary,
+            routes,
+            options: template,
+            folder,
+        };
         for workers in options.envoys {
             world.add_envoy(workers).await?;
         }
         world.until_plan_is_followed().await?;
         Ok(world)
+    }
+
+    /// One more analyzer with the same configuration, for a store that several share.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn add_analyzer(&mut self) -> Result<()> {
+        let folder = self.folder().join(format!("analyzer-{}", self.others.len() + 1));
+        std::fs::create_dir(&folder)?;
+        let config = AnalyzerConfig { port: ports::free()?, ..self.analyzer.config().clone() };
+        self.others.push(Analyzer::start(config, &folder).await?);
+        Ok(())
     }
 
     /// One more Envoy, with the same routes.

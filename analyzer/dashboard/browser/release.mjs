@@ -170,6 +170,15 @@ await run(async (browser) => {
     await shots(page, "hostile");
   });
 
+  await check("an experiment is ended on the page", async () => {
+    await go(page, "#/experiments/button");
+    const text = await deed(page, "End", HOSTILE);
+    assert(text.includes("20 users have taken part"), text);
+    await until("its end", async () => (await textOf(page, ".title .badge")) === "ended");
+    equal((await get("/v1/experiments/button")).status, "ended", "the API's word");
+    equal(await page.locator(".controls button").count(), 0, "buttons after the end");
+  });
+
   await check("the keyboard alone is enough for the way to a release and to its dialog", async () => {
     await go(page, "#/canaries");
     await page.getByRole("link", { name: "default/shop" }).focus();
@@ -190,7 +199,9 @@ await run(async (browser) => {
     await says("v2 was rolled back");
     await page.getByText("This is a past rollout").waitFor();
     equal(await page.locator(".controls button").count(), 0, "buttons on a past rollout");
-    await until("the charts", async () => equal(await page.locator("figure .none").count(), 0, "charts without samples"));
+    await until("the charts", async () =>
+      equal(await page.locator("figure .none").count(), 0, "charts without samples"),
+    );
     await shots(page, "past");
     await page.getByRole("link", { name: "To the present" }).click();
     await says(HOSTILE.slice(0, 40));

@@ -9,7 +9,7 @@ try {
   await page.goto(`${address}/#/canaries/default/shop`);
   await until("the second step", async () => /at 25 %/.test(await textOf(page, ".headline")), 240);
   await new Promise((resolve) => setTimeout(resolve, 30_000));
-  await page.screenshot({ path: file, clip: { x: 0, y: 0, width: 1360, height: 1010 }, fullPage: true });
+  await page.screenshot({ path: file, clip: { x: 0, y: 0, width: 1360, height: 890 }, fullPage: true });
 } finally {
   await browser.close();
   process.stdin.destroy();

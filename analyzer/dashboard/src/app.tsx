@@ -71,7 +71,7 @@ export function App(): JSX.Element {
         signOut={() => void signOut().then(setSession, ask)}
       />
       <Stale />
-      <main id="content" tabIndex={-1}>
+      <main id="content" tabIndex={-1} class={view.link.state === "lost" ? "old" : ""}>
         <Boundary key={JSON.stringify(route.page)}>
           {view.world.loaded ? <Page route={route} /> : <p class="none">Waiting for the analyzer's first numbers…</p>}
         </Boundary>

@@ -82,7 +82,8 @@ export function marks(history: readonly Transition[], from: number, to: number):
     if (told) found.push({ time: line.time, text: line.phase, kind: "verdict" });
     else if (weight) found.push({ time: line.time, text: `${Number(line.weight.toFixed(2))} %`, kind: "weight" });
   }
-  return legible(found, (to - from) / 14);
+  const end = Math.min(to, history.at(-1)?.time ?? to);
+  return legible(found, (end - from) / 9);
 }
 
 /** Takes the text from marks that are too near to the one before; a verdict keeps its own. */

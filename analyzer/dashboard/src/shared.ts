@@ -19,13 +19,13 @@ export function useShared(): Shared {
   return shared;
 }
 
-/** The analyzer's clock, once a second. */
+/** The analyzer's clock, once a second. Without a connection it stands still, as everything that is shown does. */
 export function useNow(): number {
-  const { skew } = useShared().view;
+  const { skew, link } = useShared().view;
   const [now, setNow] = useState(Date.now);
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 1000);
     return () => clearInterval(timer);
   }, []);
-  return now + skew;
+  return (link.state === "lost" ? link.since : now) + skew;
 }

@@ -11,6 +11,8 @@ export interface World {
   canaries: Map<string, Canary>;
   experiments: Map<string, Experiment>;
   filters: Filter[];
+  /** The analyzer's clock when `filters` was so. */
+  filtersTime: number;
   planRevision: number;
   samples: Map<string, Sample[]>;
   sequence: number;
@@ -23,6 +25,7 @@ export const nothing = (): World => ({
   canaries: new Map(),
   experiments: new Map(),
   filters: [],
+  filtersTime: 0,
   planRevision: 0,
   samples: new Map(),
   sequence: 0,
@@ -59,6 +62,7 @@ export function after(world: World, frame: Frame): World | null {
     experiments,
     samples,
     filters: frame.filters ?? base.filters,
+    filtersTime: frame.filters === undefined ? base.filtersTime : frame.time,
     planRevision: frame.planRevision ?? base.planRevision,
     sequence: frame.sequence,
     time: frame.time,

@@ -77,4 +77,5 @@ test("weight changes and verdicts are marked, and near ones keep one text", () =
     [505, "Failed", "verdict"],
   ]);
   expect(marks(history, 400, 450)).toEqual([]);
+  expect(marks(history, 0, Infinity).at(-1)?.text).toBe("Failed");
 });

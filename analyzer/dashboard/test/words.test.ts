@@ -12,6 +12,7 @@ test("large numbers are readable and missing ones are a dash", () => {
 
 test("a part near 100 % is not rounded to it", () => {
   expect([99.99, 5, 0.421, 0].map(percent)).toEqual(["99.99 %", "5 %", "0.42 %", "0 %"]);
+  expect([-1957.6, -0.5, -0.001].map(percent)).toEqual(["−1,958 %", "−0.5 %", "0 %"]);
   expect(rate(0.4)).toBe("0.40 %");
 });
 

@@ -17,6 +17,7 @@ mod serve_kubernetes;
 mod serve_shared;
 mod simulate;
 mod status;
+mod store;
 mod table;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -56,6 +57,8 @@ enum Command {
     Rollback(rollback::Rollback),
     /// List, make, change, read and end experiments
     Experiment(experiment::Experiment),
+    /// Move state between stores: a file, or Redis
+    Store(store::Move),
     /// Write the filter's wasm module to standard output
     Filter,
     /// Write the Kubernetes kinds' definitions to standard output, as YAML
@@ -99,6 +102,7 @@ impl Arguments {
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),
             Command::Rollback(rollback) => rollback.run(),
             Command::Experiment(experiment) => experiment.run(),
+            Command::Store(store) => store.run(),
             Command::Filter => filter::run(),
             Command::Crd => crd::run(),
             Command::Completions(completions) => completions.run(),

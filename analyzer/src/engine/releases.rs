@@ -75,11 +75,13 @@ impl Core {
         draft: &mut Draft<'_>,
         entry: &CanaryReport,
     ) -> Result<(), StoreError> {
-        let Some(rollout) = self.rollouts.get(&entry.name) else { return Ok(()) };
         let Some(id) = self.experiments.of_release(&entry.name, entry.step) else { return Ok(()) };
-        let present = entry.stratum == rollout.state.stratum;
-        let sample = if present { rollout.observations.seen_sample() } else { Sample::ALL };
-        let goals = rollout.observations.goals(&rollout.spec.settings);
+        // In a cluster reports may be here before their Canary is.
+        let rollout = self.rollouts.get(&entry.name);
+        let present = rollout.filter(|rollout| rollout.state.stratum == entry.stratum);
+        let sample = present.map_or(Sample::ALL, |rollout| rollout.observations.seen_sample());
+        let goals =
+            rollout.map_or_else(Vec::new, |rollout| rollout.observations.goals(&rollout.spec.settings));
         draft.release(id, entry, Counting { sample, guardrails: &goals })
     }
 }

@@ -259,6 +259,7 @@ impl Book {
 
     /// An exposed unit reached a goal under a step: counts for the arm that the step gave it.
     pub fn reach(&mut self, unit: &mut Unit, step: Step, goal: usize, events: u64, value: f64) {
+        let elsewhere = unit.has_reached(goal);
         let Some(entry) = unit.of_mut(step) else {
             self.record.loose.unexposed += events;
             return;
@@ -268,6 +269,7 @@ impl Book {
         let counts = self.step_mut(step).and_then(|step| step.arms.get_mut(arm)?.goals.get_mut(goal));
         if let Some(counts) = counts {
             counts.add(before, events, value);
+            counts.again += u64::from(elsewhere && before.0 == 0);
         }
     }
 

@@ -48,6 +48,11 @@ impl Unit {
         self.0.iter().find(|entry| entry.step == step)
     }
 
+    /// Whether it has reached a goal, in whichever step.
+    pub fn has_reached(&self, goal: usize) -> bool {
+        self.0.iter().any(|entry| entry.goals.iter().any(|(place, ..)| *place == goal))
+    }
+
     /// The same, to change.
     pub fn of_mut(&mut self, step: Step) -> Option<&mut Entry> {
         self.0.iter_mut().find(|entry| entry.step == step)

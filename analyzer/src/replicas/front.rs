@@ -111,7 +111,16 @@ impl Front {
             Ok(request) => request,
             Err(problem) => return nobody(&problem),
         };
-        match tokio::time::timeout(TIMEOUT, self.client.request(request)).await {
+        // A leader that froze keeps its connections; nobody waits for it once another leads.
+        let mut term = self.term.clone();
+        let asked = Term::Other(address.clone());
+        let answered = tokio::select! {
+            answered = tokio::time::timeout(TIMEOUT, self.client.request(request)) => answered,
+            _ = term.wait_for(|term| *term != asked) => {
+                return nobody("another leads since the request was passed on: try again");
+            }
+        };
+        match answered {
             Ok(Ok(mut response)) => {
                 if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                     tunnel.open(upgrade::on(&mut response));

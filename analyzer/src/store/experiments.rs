@@ -1,11 +1,12 @@
 //! Experiments in the store: their sums, their units, what units did. Units and actions are many, so they
 //! stay here and are looked up one by one.
 
+use super::exchange::Row;
 use super::redb::{decode, encode, fail};
 use super::{Action, KeptAnswer, Redb, StoreError, UNIT_LIFE, Walk, Write};
 use crate::experiments::desk::KEY_LIFE;
 use crate::experiments::{Record, Unit};
-use redb::{ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
 use serin_contract::UnitHash;
 use serin_judge::time::Time;
 
@@ -89,6 +90,35 @@ impl Redb {
             units.retain_in((id, 0)..=(id, u64::MAX), |_, _| false).map_err(fail)?;
             let all = (id, 0, 0, 0)..=(id, u64::MAX, u64::MAX, u64::MAX);
             actions.retain_in(all, |_, _| false).map_err(fail)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn dump_experiments(
+        &self,
+        reading: &ReadTransaction,
+        show: &mut dyn FnMut(Row),
+    ) -> Result<(), StoreError> {
+        for record in self.read_experiments()? {
+            show(Row::Experiment { record: Box::new(record) });
+        }
+        for row in reading.open_table(UNITS).map_err(fail)?.iter().map_err(fail)? {
+            let (key, json) = row.map_err(fail)?;
+            let (experiment, unit) = key.value();
+            let record = decode("experiment_units", json.value())?;
+            show(Row::Unit { experiment: experiment.to_owned(), unit: UnitHash(unit), record });
+        }
+        for row in reading.open_table(ACTIONS).map_err(fail)?.iter().map_err(fail)? {
+            let (key, json) = row.map_err(fail)?;
+            let (experiment, unit, time, number) = key.value();
+            let action = decode("experiment_actions", json.value())?;
+            let (experiment, unit, time) = (experiment.to_owned(), UnitHash(unit), Time(time));
+            show(Row::Action { experiment, unit, time, number, action });
+        }
+        for row in reading.open_table(KEYS).map_err(fail)?.iter().map_err(fail)? {
+            let (key, json) = row.map_err(fail)?;
+            let answer = decode("experiment_keys", json.value())?;
+            show(Row::Key { key: key.value().to_owned(), answer });
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! What survives a restart. One commit is one transaction: reports with the high-water marks of their
 //! senders, so that nothing counts twice, or a canary's snapshot with the end of the journal before it.
 
+mod dump;
+pub mod exchange;
 mod experiments;
 mod record;
 mod redb;
@@ -150,6 +152,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// See [`Store`].
     fn sweep(&self, now: Time) -> Result<(), StoreError>;
+
+    /// Shows every record, to be written elsewhere.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn dump(&self, show: &mut dyn FnMut(exchange::Row)) -> Result<(), StoreError>;
 }
 
 /// When a report came into the inbox, by the store's clock.

@@ -1,5 +1,6 @@
 //! The embedded store: one redb file beside the program.
 
+use super::exchange::Row;
 use super::experiments;
 use super::{
     JournalEntry, KeptAnswer, MARK_LIFE, Mark, RolloutReport, Snapshot, Store, StoreError, StoredCanary,
@@ -25,18 +26,18 @@ const FORMAT: u64 = 2;
 /// redb would use a gigabyte; the working set here is a few megabytes.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-type ByCanary = TableDefinition<'static, &'static str, &'static [u8]>;
-type ByCanaryAndNumber = TableDefinition<'static, (&'static str, u64), &'static [u8]>;
+pub(super) type ByCanary = TableDefinition<'static, &'static str, &'static [u8]>;
+pub(super) type ByCanaryAndNumber = TableDefinition<'static, (&'static str, u64), &'static [u8]>;
 
 const META: TableDefinition<&str, u64> = TableDefinition::new("meta");
-const INBOX: TableDefinition<u64, &[u8]> = TableDefinition::new("inbox");
-const MARKS: TableDefinition<u64, &[u8]> = TableDefinition::new("marks");
-const SNAPSHOTS: ByCanary = TableDefinition::new("snapshots");
-const UNITS: ByCanary = TableDefinition::new("units");
-const JOURNAL: ByCanaryAndNumber = TableDefinition::new("journal");
-const HISTORY: ByCanaryAndNumber = TableDefinition::new("history");
-const SAMPLES: ByCanaryAndNumber = TableDefinition::new("samples");
-const REPORTS: ByCanaryAndNumber = TableDefinition::new("reports");
+pub(super) const INBOX: TableDefinition<u64, &[u8]> = TableDefinition::new("inbox");
+pub(super) const MARKS: TableDefinition<u64, &[u8]> = TableDefinition::new("marks");
+pub(super) const SNAPSHOTS: ByCanary = TableDefinition::new("snapshots");
+pub(super) const UNITS: ByCanary = TableDefinition::new("units");
+pub(super) const JOURNAL: ByCanaryAndNumber = TableDefinition::new("journal");
+pub(super) const HISTORY: ByCanaryAndNumber = TableDefinition::new("history");
+pub(super) const SAMPLES: ByCanaryAndNumber = TableDefinition::new("samples");
+pub(super) const REPORTS: ByCanaryAndNumber = TableDefinition::new("reports");
 
 /// The store in a file.
 #[derive(Clone)]
@@ -241,6 +242,10 @@ impl Store for Redb {
         let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(META).map_err(fail)?;
         Ok(table.get("cursor").map_err(fail)?.map_or(0, |place| place.value()))
+    }
+
+    fn dump(&self, show: &mut dyn FnMut(Row)) -> Result<(), StoreError> {
+        self.dump_all(show)
     }
 
     fn sweep(&self, now: Time) -> Result<(), StoreError> {

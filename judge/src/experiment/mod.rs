@@ -58,12 +58,20 @@ impl Role {
 pub struct GoalCounts {
     /// Units that reached it at least once.
     pub converted: u64,
+    /// Those among them that had reached it in another step already: where shares change, the arm of who comes
+    /// again says nothing new, so they are no evidence.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub again: u64,
     /// How often it was reached.
     pub events: u64,
     /// The sum of all values.
     pub sum: f64,
     /// The sum over units of the square of each unit's own sum.
     pub squares: f64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl GoalCounts {
@@ -114,7 +122,7 @@ impl StepCounts {
     fn stratum(&self, goal: usize, arm: usize) -> Stratum {
         let converted = |place: usize| {
             let goal = self.arms.get(place).and_then(|arm| arm.goals.get(goal));
-            goal.map_or(0, |goal| goal.converted)
+            goal.map_or(0, |goal| goal.converted.saturating_sub(goal.again))
         };
         Stratum { rho: self.rho(arm), control: converted(0), treatment: converted(arm) }
     }

@@ -16,7 +16,7 @@ pub struct AnalyzerConfig {
     pub routes: PathBuf,
     /// The release.
     pub canary: CanaryConfig,
-    /// Further lines of the program's own spec, as `prometheus: {...}`.
+    /// Further lines of the program's own spec, as `prometheus: {...}`; `store: {...}` in place of the file.
     pub server: Vec<String>,
     /// Further documents. `ROUTES` stands for the route file's path.
     pub documents: Vec<String>,
@@ -85,10 +85,12 @@ impl AnalyzerConfig {
     /// As YAML of two documents.
     pub fn to_yaml(&self) -> String {
         let mut text = format!(
-            "apiVersion: serin.dev/v1alpha1\nkind: Serin\nspec:\n  listen: 127.0.0.1:{}\n  store: {{ redb: {} }}\n",
-            self.port,
-            self.store.display(),
+            "apiVersion: serin.dev/v1alpha1\nkind: Serin\nspec:\n  listen: 127.0.0.1:{}\n",
+            self.port
         );
+        if !self.server.iter().any(|line| line.starts_with("store:")) {
+            writeln!(text, "  store: {{ redb: {} }}", self.store.display()).ok();
+        }
         let mut line = |line: String| {
             // Writing to a string cannot fail.
             writeln!(text, "{line}").ok();

@@ -103,6 +103,15 @@ impl Analyzer {
         Ok(())
     }
 
+    /// Whether it has ended by itself; from then on it is down.
+    pub fn has_ended(&mut self) -> bool {
+        if self.process.as_mut().is_some_and(Process::is_running) {
+            return false;
+        }
+        self.process = None;
+        true
+    }
+
     /// SIGKILL: what its store has not committed is gone.
     ///
     /// # Errors

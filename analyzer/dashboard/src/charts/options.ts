@@ -19,17 +19,19 @@ export interface Frame {
 
 const colour = (palette: Palette, arm: Arm): string => palette[arm];
 
-function axes(palette: Palette, y: Part): Part {
+function axes({ samples, marks, palette }: Frame, y: Part): Part {
   const text = { color: palette.faint, fontSize: 11 };
   const line = { lineStyle: { color: palette.rule } };
   return {
-    grid: { left: 8, right: 14, top: 24, bottom: 4, containLabel: true },
+    grid: { left: 8, right: 22, top: 24, bottom: 4, containLabel: true },
     xAxis: {
       type: "time",
       axisLabel: { ...text, hideOverlap: true, formatter: clockOf },
       axisLine: line,
       axisTick: { show: false },
       splitNumber: 4,
+      // Marks may stand after the last sample.
+      max: Math.max(samples.at(-1)?.timestamp ?? 0, marks.at(-1)?.time ?? 0) || undefined,
     },
     yAxis: { type: "value", axisLabel: text, splitLine: line, splitNumber: 4, ...y, ...label(text, y) },
   };
@@ -109,13 +111,14 @@ function band(
 }
 
 /** Error rates with the confidence bands of the last minute, and the limit. */
-export function errorRates({ samples, marks, palette }: Frame, limit: number): EChartsCoreOption {
+export function errorRates(frame: Frame, limit: number): EChartsCoreOption {
+  const { samples, marks, palette } = frame;
   const arms: Arm[] = ["stable", "canary"];
   const highest = Math.max(...samples.flatMap((sample) => arms.map((arm) => sample.versions[arm].error_rate ?? 0)), 0);
   // The limit is always to be seen, and a first sample's wide band does not press everything flat.
   const top = Math.min(100, Math.max(limit * 1.3, highest * 1.15));
   const bands = arms.flatMap((arm) =>
-    band(arm, colour(palette, arm), samples, (sample) => clipped(sample.versions[arm].error_rate_interval, top)),
+    band(arm, colour(palette, arm), samples, (sample) => clipped(sample.versions[arm], top)),
   );
   const lines = arms.map((arm) =>
     line(
@@ -126,7 +129,7 @@ export function errorRates({ samples, marks, palette }: Frame, limit: number): E
   );
   const last = { ...lines[1], markLine: markLine(palette, marks, { value: limit, text: `limit ${percent(limit)}` }) };
   return {
-    ...axes(palette, {
+    ...axes(frame, {
       min: 0,
       max: Number(top.toPrecision(2)),
       axisLabel: { formatter: percent, showMaxLabel: false },
@@ -136,8 +139,9 @@ export function errorRates({ samples, marks, palette }: Frame, limit: number): E
   };
 }
 
-function clipped(interval: Interval | null, top: number): Interval | null {
-  return interval === null ? null : [Math.min(interval[0], top), Math.min(interval[1], top)];
+/** The bounds as far as they are drawn; none where there were no requests, about which they say nothing. */
+function clipped({ requests, error_rate_interval: interval }: SampleOfVersion, top: number): Interval | null {
+  return interval === null || requests === 0 ? null : [Math.min(interval[0], top), Math.min(interval[1], top)];
 }
 
 const QUANTILES: [name: string, of: (version: SampleOfVersion) => number | null, style: Part][] = [
@@ -147,7 +151,8 @@ const QUANTILES: [name: string, of: (version: SampleOfVersion) => number | null,
 ];
 
 /** p50, p95 and p99 of both versions over time. */
-export function latencies({ samples, marks, palette }: Frame): EChartsCoreOption {
+export function latencies(frame: Frame): EChartsCoreOption {
+  const { samples, marks, palette } = frame;
   const lines = (["stable", "canary"] as const).flatMap((arm) =>
     QUANTILES.map(([name, of, style]) => {
       const color = colour(palette, arm);
@@ -155,7 +160,7 @@ export function latencies({ samples, marks, palette }: Frame): EChartsCoreOption
     }),
   );
   return {
-    ...axes(palette, { min: 0, axisLabel: { formatter: latency } }),
+    ...axes(frame, { min: 0, axisLabel: { formatter: latency } }),
     tooltip: tooltip(palette, latency),
     series: [...lines.slice(0, -1), { ...lines.at(-1), markLine: markLine(palette, marks) }],
   };
@@ -235,7 +240,8 @@ function latencyAxis(samples: readonly Sample[]): Part {
 }
 
 /** E-values on a logarithmic scale, with the threshold. */
-export function evidences({ samples, marks, palette }: Frame): EChartsCoreOption {
+export function evidences(frame: Frame): EChartsCoreOption {
+  const { samples, marks, palette } = frame;
   const points = (of: (sample: Sample) => number | null): Point[] =>
     samples.map((sample) => {
       const value = of(sample);
@@ -249,7 +255,7 @@ export function evidences({ samples, marks, palette }: Frame): EChartsCoreOption
     lineStyle: { color: palette.second, width: 1.5, type: "dashed" },
   });
   return {
-    ...axes(palette, {
+    ...axes(frame, {
       type: "log",
       min: 0.01,
       max: 10 ** Math.ceil(Math.log10(highest * 2)),

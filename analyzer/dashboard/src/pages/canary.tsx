@@ -85,7 +85,8 @@ function Shown({ id, range, canary, started, ended, old, all, live }: ShownPrope
   const now = useNow();
   const { samples, problem } = useSamples(id, range, started, ended, live, now);
   const first = samples[0]?.timestamp ?? started;
-  const last = samples.at(-1)?.timestamp ?? now;
+  // A verdict comes after the last sample: a rollout that has ended takes no more.
+  const last = range.to ?? ended ?? Infinity;
   const found = useMemo(() => marks(canary.history, first, last), [canary.history, first, last]);
   return (
     <>

@@ -1,6 +1,5 @@
 // The top of every page: where one is, whether it is live, who looks, light or dark.
 import type { JSX } from "preact";
-import { SILENCE } from "../api/live";
 import type { Choice } from "../theme";
 import { useShared } from "../shared";
 import { When } from "./bits";
@@ -79,7 +78,7 @@ export function Stale(): JSX.Element | null {
       <strong>
         Stale since <When time={link.since} />.
       </strong>{" "}
-      {link.why} Everything below is as it was then; this page tries again by itself (every {SILENCE / 1000} to 10 s).
+      {link.why} Everything below is as it was then; this page tries again by itself.
     </p>
   );
 }

@@ -25,9 +25,12 @@ export function count(value: number | null | undefined): string {
 /** A count in full: `12,412`. */
 export const whole = (value: number | null | undefined): string => (isNumber(value) ? grouped.format(value) : DASH);
 
-/** A part, without needless zeros: `5 %`, `0.42 %`, `99.99 %`. */
-export const percent = (value: number | null | undefined): string =>
-  isNumber(value) ? `${Number(value.toFixed(2))} %` : DASH;
+/** A part, without needless zeros: `5 %`, `0.42 %`, `99.99 %`; beyond a hundred, as debts are, whole: `−1,958 %`. */
+export function percent(value: number | null | undefined): string {
+  if (!isNumber(value)) return DASH;
+  const size = Math.abs(value) > 100 ? grouped.format(Math.abs(value)) : String(Number(Math.abs(value).toFixed(2)));
+  return `${value < 0 && size !== "0" ? "−" : ""}${size} %`;
+}
 
 /** A part with two decimals, where rates stand below one another: `0.40 %`. */
 export const rate = (value: number | null | undefined): string => (isNumber(value) ? `${value.toFixed(2)} %` : DASH);

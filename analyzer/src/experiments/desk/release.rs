@@ -20,7 +20,7 @@ pub struct Counting<'a> {
     /// Which units are listed as seen in the report's stratum: users who reach a goal count only where the
     /// exposures that they belong to are counted, too.
     pub sample: Sample,
-    /// The guardrails as the judge sees them.
+    /// The goals as the judge sees them; none while it is not known.
     pub guardrails: &'a [GoalSummary],
 }
 
@@ -163,7 +163,9 @@ impl Draft<'_> {
                 let rows = rows.iter().filter(|(unit, ..)| known(unit)).copied().collect();
                 (goal.clone(), rows)
             });
-            let arm = ExperimentArm { seen: arm.seen.clone(), goals: goals.collect() };
+            // A filter that has not heard of the sample yet lists more.
+            let seen = arm.seen.iter().filter(|unit| counting.sample.has(**unit)).copied();
+            let arm = ExperimentArm { seen: seen.collect(), goals: goals.collect() };
             report.arms.insert(name.to_owned(), arm);
         }
         self.report(&report)?;
@@ -171,7 +173,7 @@ impl Draft<'_> {
             && let Some(release) = &mut book.record.release
         {
             release.add(entry);
-            if book.record.ended.is_none() {
+            if book.record.ended.is_none() && !counting.guardrails.is_empty() {
                 release.keep(counting.guardrails);
             }
         }

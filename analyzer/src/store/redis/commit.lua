@@ -1,7 +1,8 @@
 -- The leader's commit: everything or nothing, and only while nobody has led after it.
 -- KEYS: the last token, the lock, the number of commits.
 -- ARGV: the writer's token (empty: nobody may lead), the number of commits that it knows of, then commands:
--- how many words, the words. `LINE key time member` is ours: a line of history at the next free time.
+-- how many words, the words. Two are ours: `LINE key time member` is a line of history at the next free time,
+-- `ENTRY key id json` a report in the inbox, unless it is there.
 if ARGV[1] ~= '' then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then
     return redis.error_reply('FENCED another analyzer has led after this one')
@@ -27,6 +28,10 @@ while at <= #ARGV do
       local last = redis.call('ZREVRANGE', command[2], 0, 0, 'WITHSCORES')
       if last[2] and tonumber(last[2]) >= score then score = tonumber(last[2]) + 1 end
       redis.call('ZADD', command[2], string.format('%.0f', score), command[4])
+    end
+  elseif command[1] == 'ENTRY' then
+    if #redis.call('XRANGE', command[2], command[3], command[3]) == 0 then
+      redis.call('XADD', command[2], command[3], 'r', command[4])
     end
   else
     redis.call(unpack(command))

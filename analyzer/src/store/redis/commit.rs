@@ -114,7 +114,7 @@ impl Redis {
             }
             Write::Inbox(place, report) => {
                 let json = encode("inbox", report)?;
-                out.push(words([b"XADD", &of("inbox"), stream_id(*place).as_bytes(), b"r", &json]));
+                out.push(words([b"ENTRY", &of("inbox"), stream_id(*place).as_bytes(), &json]));
             }
         }
         Ok(())

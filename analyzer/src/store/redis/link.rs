@@ -43,6 +43,10 @@ enum Trouble {
 }
 
 fn trouble(error: &RedisError) -> Trouble {
+    // An answer whose code the client does not know, as our own scripts give it, or OOM.
+    if error.kind() == ErrorKind::Extension {
+        return Trouble::Refusal;
+    }
     let ErrorKind::Server(kind) = error.kind() else {
         // No answer, or none that can be read, or a connection that could not be set up.
         return Trouble::Away;

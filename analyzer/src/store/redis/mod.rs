@@ -2,6 +2,7 @@
 //! token; reports are taken by a script that any analyzer calls. See [`keys`] for what stands where.
 
 mod commit;
+mod dump;
 mod experiments;
 mod inbox;
 mod keys;
@@ -12,6 +13,7 @@ mod read;
 pub use inbox::Taken;
 pub use lock::{Lock, Standing};
 
+use super::exchange::Row;
 use super::{KeptAnswer, Mark, RolloutReport, Store, StoreError, StoredCanary, Walk, Write};
 use crate::experiments::{Record, Unit};
 use crate::metrics::StoreMetrics;
@@ -202,7 +204,11 @@ impl Store for Redis {
     }
 
     fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError> {
-        self.read_report(canary)
+        Ok(self.read_reports(canary, 1)?.pop())
+    }
+
+    fn reports(&self, canary: &str, most: usize) -> Result<Vec<RolloutReport>, StoreError> {
+        self.read_reports(canary, most)
     }
 
     fn experiments(&self, now: Time) -> Result<Vec<Record>, StoreError> {
@@ -240,5 +246,9 @@ impl Store for Redis {
 
     fn sweep(&self, now: Time) -> Result<(), StoreError> {
         self.sweep_all(now)
+    }
+
+    fn dump(&self, show: &mut dyn FnMut(Row)) -> Result<(), StoreError> {
+        self.dump_all(show)
     }
 }

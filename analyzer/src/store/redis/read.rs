@@ -107,11 +107,12 @@ impl Redis {
         Ok((samples.collect::<Result<_, _>>()?, count))
     }
 
-    pub(super) fn read_report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError> {
+    pub(super) fn read_reports(&self, canary: &str, most: usize) -> Result<Vec<RolloutReport>, StoreError> {
+        let Some(last) = most.checked_sub(1) else { return Ok(Vec::new()) };
         let mut command = redis::cmd("ZREVRANGE");
-        command.arg(self.keys.with("reports", canary)).arg(0).arg(0);
+        command.arg(self.keys.with("reports", canary)).arg(0).arg(last);
         let rows: Vec<Bytes> = self.link.call("read", |connection| command.query(connection))?;
-        rows.first().map(|row| decode("reports", json_of(row))).transpose()
+        rows.iter().map(|row| decode("reports", json_of(row))).collect()
     }
 
     /// Marks of senders that were silent for a day, and the units of experiments that ended a month ago.

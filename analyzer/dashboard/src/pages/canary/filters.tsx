@@ -3,17 +3,18 @@ import type { JSX } from "preact";
 import type { Canary, Filter } from "../../api/types";
 import { Card } from "../../parts/bits";
 import { useNow, useShared } from "../../shared";
-import { utc } from "../../words/time";
-import { length } from "../../words/time";
+import { clockOf, length, utc } from "../../words/time";
 
 /** A filter that is silent for three of its intervals, five seconds at least, is late. */
-const late = (filter: Filter, now: number): boolean => now - filter.lastSeen > Math.max(5000, 3 * filter.intervalMs);
+const late = (filter: Filter, then: number): boolean => then - filter.lastSeen > Math.max(5000, 3 * filter.intervalMs);
 
 export function Filters({ canary }: { canary: Canary }): JSX.Element {
   const { world } = useShared().view;
   const now = useNow();
+  // Filters are told of every five seconds: each one's age is that of then.
+  const then = world.filtersTime;
   const pending = world.filters.filter((filter) => filter.pending).length;
-  const silent = world.filters.filter((filter) => late(filter, now)).length;
+  const silent = world.filters.filter((filter) => late(filter, then)).length;
   const last = canary.summary.last_report;
   return (
     <Card title="Filters">
@@ -40,7 +41,7 @@ export function Filters({ canary }: { canary: Canary }): JSX.Element {
                 <th scope="col">Node</th>
                 <th scope="col">Instance</th>
                 <th scope="col">Plan</th>
-                <th scope="col">Last report</th>
+                <th scope="col">Last report, at {clockOf(then)}</th>
               </tr>
             </thead>
             <tbody>
@@ -49,8 +50,8 @@ export function Filters({ canary }: { canary: Canary }): JSX.Element {
                   <th scope="row">{filter.node}</th>
                   <td>{filter.instance}</td>
                   <td>{filter.pending ? `${filter.planRevision} (old)` : filter.planRevision}</td>
-                  <td class={late(filter, now) ? "worse" : ""} title={utc(filter.lastSeen)}>
-                    {length(now - filter.lastSeen)} ago
+                  <td class={late(filter, then) ? "worse" : ""} title={utc(filter.lastSeen)}>
+                    {length(then - filter.lastSeen)} before
                   </td>
                 </tr>
               ))}

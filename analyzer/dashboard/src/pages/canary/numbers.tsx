@@ -99,7 +99,7 @@ export function Numbers({ canary, samples }: { canary: Canary; samples: readonly
                   <th scope="row">{row.name}</th>
                   <td>{cell(row, row.stable)}</td>
                   <td>{cell(row, row.canary)}</td>
-                  <td class={tone}>{text}</td>
+                  <td class={`long ${tone}`}>{text}</td>
                 </tr>
               );
             })}
