@@ -48,7 +48,11 @@ pub struct Observations {
     event_sample: Sample,
     edge: SlowEdge,
     last_stable_p95: Option<u64>,
+    /// Filters that have requests in flight for too long, until they say that they have none. All others leave
+    /// nothing here, however many there are.
     senders: BTreeMap<Instance, Sender>,
+    #[serde(default)]
+    pace: Option<Pace>,
     last_report: Option<Time>,
     #[serde(skip)]
     units: Units,
@@ -65,11 +69,27 @@ struct SlowEdge {
     stable: Histogram,
 }
 
-/// A filter that reports.
+/// How often filters report.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Pace {
+    /// The longest interval, and when a filter last had it.
+    longest: Duration,
+    heard: Time,
+    /// That of the filter heard last.
+    latest: Duration,
+}
+
+impl Pace {
+    /// The longest interval of filters that still report.
+    fn at(self, now: Time) -> Duration {
+        if now.since(self.heard) < SILENT { self.longest } else { self.latest }
+    }
+}
+
+/// What a filter said last.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Sender {
     last: Time,
-    interval: Duration,
     overdue: PerArm<u64>,
 }
 
@@ -95,6 +115,7 @@ impl Observations {
             edge: SlowEdge::default(),
             last_stable_p95: None,
             senders: BTreeMap::new(),
+            pace: None,
             last_report: None,
             units: Units::default(),
         }
@@ -103,7 +124,8 @@ impl Observations {
     /// A new rollout: counting begins anew; who reports stays known.
     pub fn begin_rollout(&mut self, now: Time) {
         let senders = std::mem::take(&mut self.senders);
-        *self = Self { senders, last_report: self.last_report, step: self.step, ..Self::new(now) };
+        let Self { pace, last_report, step, .. } = *self;
+        *self = Self { senders, pace, last_report, step, ..Self::new(now) };
     }
 
     /// A new stratum, and maybe a new step, with its share.
@@ -158,17 +180,36 @@ impl Observations {
             overdue.stable += entry.arms.stable.overdue;
             overdue.canary += entry.arms.canary.overdue;
         }
-        self.senders.retain(|_, sender| now.since(sender.last) < SILENT);
-        self.senders.insert(sender, Sender { last: now, interval, overdue });
+        if overdue == PerArm::default() {
+            self.senders.remove(&sender);
+        } else {
+            self.senders.insert(sender, Sender { last: now, overdue });
+        }
+        self.hear(settings, interval, now);
+        for entry in entries {
+            self.count(settings, entry, now);
+        }
+    }
+
+    /// A filter lives that says nothing about this canary, and of which [`Self::is_hanging`] has nothing to ask.
+    pub fn hear(&mut self, settings: &Settings, interval: Duration, now: Time) {
+        let silent = |time: Time| now.since(time) >= SILENT;
+        self.senders.retain(|_, sender| !silent(sender.last));
+        let known = self.pace.filter(|pace| interval < pace.longest && !silent(pace.heard));
+        let (longest, heard) = known.map_or((interval, now), |pace| (pace.longest, pace.heard));
+        self.pace = Some(Pace { longest, heard, latest: interval });
         self.last_report = Some(now);
         if self.has_two_arms() {
             self.errors.restart_if_due(now);
             self.slow.restart_if_due(now);
         }
         self.goals.follow(&settings.goals, self.has_two_arms(), now);
-        for entry in entries {
-            self.count(settings, entry, now);
-        }
+    }
+
+    /// Whether any filter has requests in flight for too long: then every report matters, also one that says
+    /// nothing about this canary.
+    pub fn is_hanging(&self) -> bool {
+        !self.senders.is_empty()
     }
 
     fn count(&mut self, settings: &Settings, entry: &CanaryReport, now: Time) {
@@ -369,7 +410,7 @@ impl Observations {
             last_stable_p95: self.last_stable_p95.map_or(Quantile::Unknown, Quantile::Micros),
             slow_edge: self.slow_edge(settings),
             last_report: self.last_report,
-            report_interval: live().map(|sender| sender.interval).max().unwrap_or_default(),
+            report_interval: self.pace.map_or(Duration::ZERO, |pace| pace.at(now)),
         }
     }
 }

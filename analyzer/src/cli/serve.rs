@@ -18,6 +18,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// `SIGXFSZ`: a file would become larger than the process may make one. The same number wherever this runs.
+const SIGXFSZ: i32 = 25;
+
 #[derive(Args)]
 pub(super) struct Serve {
     /// The configuration: YAML documents of kind Serin, Canary and Experiment
@@ -92,6 +95,8 @@ fn start_log(filter: &str, format: LogFormat) -> Result<(), Failure> {
         .map_err(|error| Failure::Wrong(format!("--log {filter}: {error}")))?;
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let log = log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    // A line that cannot be written (the disk is full) would be complained of on the same stream, and that panics.
+    let log = log.log_internal_errors(false);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -253,6 +258,9 @@ pub(super) struct Stop {
 
 impl Stop {
     pub(super) fn new() -> std::io::Result<Self> {
+        // A file that may not grow is the store's trouble, which it survives. Unheard, the signal would end the
+        // program; once asked for, it is heard for good.
+        drop(signal(SignalKind::from_raw(SIGXFSZ))?);
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 

@@ -8,6 +8,8 @@ use super::folding::{Backing, Inbox};
 use super::gating::Outgoing;
 use super::past::Series;
 use super::plans::Published;
+use super::pressure::{self, Pressure};
+use super::publishing::plan_parts;
 use super::rollout::{Rollout, SAMPLES};
 use super::route::Due;
 use super::view::CanaryView;
@@ -28,7 +30,7 @@ use serin_judge::anomaly::{self, Anomaly, Service};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A store that failed is tried again after so long.
@@ -42,6 +44,9 @@ pub(super) struct Core {
     pub(super) filters: Filters,
     pub(super) experiments: experiments::Desk,
     pub(super) plan: Published,
+    pub(super) pressure: Pressure,
+    /// Until then a change of the plan waits that can.
+    pub(super) next_plan: Instant,
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Arc<dyn Store>,
     pub(super) inbox: Inbox,
@@ -99,6 +104,8 @@ impl Core {
             filters,
             experiments,
             plan,
+            pressure: Pressure::new(now),
+            next_plan: Instant::now(),
             metrics,
             store,
             inbox,
@@ -198,6 +205,7 @@ impl Core {
     /// Looks at the clock: ticks that are due, weights to write, filters that fell silent.
     pub(super) fn beat(&mut self, now: Time) {
         self.filters.forget(now);
+        self.pressure.look(now, pressure::usage);
         self.look_at_inbox(now);
         let mut writes = self.experiments.pass_time(now);
         let shared = self.shared_anomalies(now);
@@ -366,29 +374,6 @@ impl Core {
             news.iter().for_each(|notice| self.receivers.tell(notice));
         }
     }
-
-    /// Gives the filters a new plan if anything in it changed, and shows the numbers.
-    pub(super) fn publish(&mut self) {
-        let (canaries, live) = plan_parts(&self.rollouts);
-        match self.plan.update(canaries, self.experiments.plan(), live) {
-            Ok(true) => tracing::info!(revision = %self.plan.revision(), "plan published"),
-            Ok(false) => {}
-            Err(error) => tracing::error!(%error, "the new plan is wrong; filters keep the old one"),
-        }
-        self.spread_plan();
-        self.show();
-    }
-
-    fn show(&mut self) {
-        let (current, pending) = self.filters.count(self.plan.revision());
-        for (plan, count) in [("current", current), ("pending", pending)] {
-            self.metrics.filters.with_label_values(&[plan]).set(count as i64);
-        }
-        self.metrics.plan_revision.set(self.plan.revision().0 as i64);
-        for rollout in self.rollouts.values() {
-            rollout.show(&self.metrics);
-        }
-    }
 }
 
 /// A canary as the store has it, or a new one. Its snapshot must be in the store before its first report
@@ -411,11 +396,6 @@ pub(super) fn open(
     };
     writes.push(rollout.snapshot());
     Ok(rollout)
-}
-
-fn plan_parts(rollouts: &BTreeMap<String, Rollout>) -> (Vec<serin_contract::plan::CanaryDocument>, bool) {
-    let canaries = rollouts.values().map(Rollout::plan).collect();
-    (canaries, rollouts.values().any(Rollout::is_live))
 }
 
 fn first_plan(

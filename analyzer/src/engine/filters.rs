@@ -87,6 +87,11 @@ impl Filters {
             .collect()
     }
 
+    /// How many report.
+    pub(super) fn len(&self) -> usize {
+        self.live.len()
+    }
+
     /// How many follow the current plan, and how many do not yet.
     pub(super) fn count(&self, current: Revision) -> (usize, usize) {
         let following = self.live.values().filter(|filter| filter.plan_revision == current).count();

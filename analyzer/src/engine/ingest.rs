@@ -4,6 +4,7 @@
 use super::Unavailable;
 use super::core::Core;
 use super::filters::MOST;
+use super::rollout::Rollout;
 use crate::store::{JournalEntry, Mark, Write};
 use serde_json::value::RawValue;
 use serin_contract::report::Instance;
@@ -25,7 +26,19 @@ pub struct Accepted {
 
 pub(super) type Waiting = (Box<Report>, oneshot::Sender<Result<Accepted, Unavailable>>);
 
-/// One canary's part of one new report.
+/// What of a batch is new.
+struct Fresh<'w> {
+    /// What has to be written for it.
+    writes: Vec<Write>,
+    /// Who reported, and how often each does: what every canary hears, named or not.
+    senders: Vec<(Instance, Duration)>,
+    /// What is said of canaries.
+    parts: Vec<Part>,
+    /// What is said of experiments.
+    experiments: Vec<&'w ExperimentReport>,
+}
+
+/// One new report's part for a canary that it names.
 struct Part {
     canary: String,
     instance: Instance,
@@ -41,8 +54,8 @@ impl Core {
             return;
         }
         let _timer = self.metrics.decision_seconds.start_timer();
-        let (mut writes, fresh, experiments) = self.sort_out(&waiting, now);
-        let canaries: Vec<&CanaryReport> = fresh.iter().flat_map(|part| &part.entries).collect();
+        let Fresh { mut writes, senders, parts, experiments } = self.sort_out(&waiting, now);
+        let canaries: Vec<&CanaryReport> = parts.iter().flat_map(|part| &part.entries).collect();
         let stored = self.count_experiments(&experiments, &canaries, &mut writes, now).and_then(|worked| {
             if !writes.is_empty() {
                 self.commit(&writes)?;
@@ -69,8 +82,7 @@ impl Core {
         for (report, _) in &waiting {
             self.filters.saw(report, now);
         }
-        self.count(fresh, now);
-        self.publish();
+        self.count(&senders, &parts, now);
         for (report, answer) in waiting {
             let acknowledged = self.filters.mark(report.instance).max(report.sequence);
             let plan = (report.plan_revision != self.plan.revision()).then(|| self.plan.json());
@@ -96,14 +108,8 @@ impl Core {
 
     /// What of the reports is new, and what has to be written for it. An empty report leaves no trace
     /// in the store: repeated, it is empty again.
-    fn sort_out<'w>(
-        &mut self,
-        waiting: &'w [Waiting],
-        now: Time,
-    ) -> (Vec<Write>, Vec<Part>, Vec<&'w ExperimentReport>) {
-        let mut writes = Vec::new();
-        let mut parts = Vec::new();
-        let mut experiments = Vec::new();
+    fn sort_out<'w>(&mut self, waiting: &'w [Waiting], now: Time) -> Fresh<'w> {
+        let mut fresh = Fresh { writes: vec![], senders: vec![], parts: vec![], experiments: vec![] };
         let mut highest: BTreeMap<Instance, u64> = BTreeMap::new();
         let mut offsets: BTreeMap<String, u64> = BTreeMap::new();
         for (report, _) in waiting {
@@ -114,48 +120,41 @@ impl Core {
             }
             *known = report.sequence;
             self.metrics.reports.with_label_values(&["counted"]).inc();
-            let told = self.rollouts.keys().map(|canary| self.part(canary, report)).collect::<Vec<_>>();
-            experiments.extend(&report.experiments);
+            fresh.senders.push((report.instance, Duration::from_millis(report.interval_ms)));
+            fresh.experiments.extend(&report.experiments);
             if report.canaries.is_empty() && report.experiments.is_empty() {
-                parts.extend(told);
                 continue;
             }
             let mark = Mark { sequence: report.sequence, time: now, node: report.node.clone() };
-            writes.push(Write::Mark(report.instance, mark));
-            for part in told {
-                if !part.entries.is_empty()
-                    && let Some(rollout) = self.rollouts.get(&part.canary)
-                {
-                    let offset = offsets.entry(part.canary.clone()).or_insert(rollout.offset);
-                    *offset += 1;
-                    writes.push(Write::Journal {
-                        canary: part.canary.clone(),
-                        offset: *offset,
-                        entry: JournalEntry {
-                            time: now,
-                            instance: report.instance,
-                            interval_ms: report.interval_ms,
-                            entries: part.entries.clone(),
-                        },
-                    });
-                }
-                parts.push(part);
+            fresh.writes.push(Write::Mark(report.instance, mark));
+            for part in parts_of(report) {
+                let Some(rollout) = self.rollouts.get(&part.canary) else { continue };
+                let offset = offsets.entry(part.canary.clone()).or_insert(rollout.offset);
+                *offset += 1;
+                fresh.writes.push(Write::Journal {
+                    canary: part.canary.clone(),
+                    offset: *offset,
+                    entry: JournalEntry {
+                        time: now,
+                        instance: report.instance,
+                        interval_ms: report.interval_ms,
+                        entries: part.entries.clone(),
+                    },
+                });
+                fresh.parts.push(part);
             }
         }
-        (writes, parts, experiments)
+        fresh
     }
 
-    /// A canary that the report does not name gets an empty part: the sender lives, and nothing hangs.
-    fn part(&self, canary: &str, report: &Report) -> Part {
-        Part {
-            canary: canary.to_owned(),
-            instance: report.instance,
-            interval: Duration::from_millis(report.interval_ms),
-            entries: report.canaries.iter().filter(|entry| entry.name == canary).cloned().collect(),
+    /// Counts what is in the store. Only the canaries that were named are looked at closely: there may be a
+    /// thousand others.
+    fn count(&mut self, senders: &[(Instance, Duration)], parts: &[Part], now: Time) {
+        let moments = |core: &Self| core.rollouts.values().map(Rollout::moment).collect::<Vec<_>>();
+        let before = moments(self);
+        for rollout in self.rollouts.values_mut() {
+            rollout.hear(senders, now);
         }
-    }
-
-    fn count(&mut self, parts: Vec<Part>, now: Time) {
         for part in parts {
             if let Some(rollout) = self.rollouts.get_mut(&part.canary) {
                 rollout.count(part.instance, part.interval, &part.entries, now);
@@ -163,8 +162,30 @@ impl Core {
         }
         let mut writes = Vec::new();
         for rollout in self.rollouts.values_mut() {
-            rollout.judge_reports(now, &mut writes);
+            if rollout.judge_reports(now, &mut writes) {
+                rollout.show(&self.metrics);
+            }
         }
         self.settle(&writes, now);
+        if moments(self) != before {
+            self.publish();
+        }
     }
+}
+
+/// A report's entries by the canaries that they name.
+fn parts_of(report: &Report) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for entry in &report.canaries {
+        match parts.iter_mut().find(|part| part.canary == entry.name) {
+            Some(part) => part.entries.push(entry.clone()),
+            None => parts.push(Part {
+                canary: entry.name.clone(),
+                instance: report.instance,
+                interval: Duration::from_millis(report.interval_ms),
+                entries: vec![entry.clone()],
+            }),
+        }
+    }
+    parts
 }

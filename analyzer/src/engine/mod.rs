@@ -16,6 +16,8 @@ mod live;
 mod numbers;
 mod past;
 mod plans;
+mod pressure;
+mod publishing;
 mod releases;
 mod reload;
 mod reporting;
@@ -150,7 +152,14 @@ impl Engine {
         let core =
             core::Core::load(configuration, backing, Arc::clone(&metrics), cluster, queue.clone(), now())?;
         let news = Arc::clone(&core.news);
-        tokio::spawn(run(core, messages));
+        let running = tokio::spawn(run(core, messages));
+        tokio::spawn(async move {
+            // A program without its engine must not look alive: whoever watches over it starts it again.
+            if running.await.is_err_and(|ended| ended.is_panic()) {
+                tracing::error!("the engine fell over; the program ends");
+                std::process::abort();
+            }
+        });
         Ok(Self { queue, store, intake, metrics, news })
     }
 
@@ -274,6 +283,9 @@ async fn run(mut core: core::Core, mut messages: mpsc::Receiver<Message>) {
             count = messages.recv_many(&mut batch, BATCH) => {
                 if count == 0 {
                     return;
+                }
+                if count == BATCH {
+                    core.pressure.back_up();
                 }
                 // The commit waits for the disk; the runtime moves its other tasks away meanwhile.
                 if let Some(stopped) = tokio::task::block_in_place(|| core.take(&mut batch, now())) {

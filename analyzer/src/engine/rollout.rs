@@ -146,14 +146,28 @@ impl Rollout {
         self.unjudged = true;
     }
 
-    /// The rules that need no tick.
-    pub(super) fn judge_reports(&mut self, now: Time, writes: &mut Vec<Write>) {
+    /// Filters that live; what they say about this canary is counted after this. Where something hung, all of
+    /// them are asked whether it still does.
+    pub(super) fn hear(&mut self, senders: &[(Instance, Duration)], now: Time) {
+        if self.observations.is_hanging() {
+            for (sender, interval) in senders {
+                self.observations.report(&self.spec.settings, *sender, *interval, &[], now);
+            }
+            self.unjudged |= !senders.is_empty();
+        } else if let Some(longest) = senders.iter().map(|(_, interval)| *interval).max() {
+            self.observations.hear(&self.spec.settings, longest, now);
+        }
+    }
+
+    /// The rules that need no tick; says whether there were reports to judge.
+    pub(super) fn judge_reports(&mut self, now: Time, writes: &mut Vec<Write>) -> bool {
         if !std::mem::take(&mut self.unjudged) {
-            return;
+            return false;
         }
         let summary = self.summary(now);
         let decided = ramp::on_report(&self.spec.settings, &self.state, &summary, &self.facts(now), now);
         self.follow(decided, now, writes);
+        true
     }
 
     /// Whether an analysis tick is due.
@@ -339,15 +353,20 @@ impl Rollout {
         }
     }
 
-    pub(super) fn plan(&self) -> CanaryDocument {
-        let document = self.spec.plan(&Moment {
+    /// What reports may change in its plan.
+    pub(super) fn moment(&self) -> Moment {
+        Moment {
             step: self.state.step,
             stratum: self.state.stratum,
             share: self.state.weight,
             slow_edge: self.observations.slow_edge(&self.spec.settings),
             seen_sample: self.observations.seen_sample(),
             event_sample: self.observations.event_sample(),
-        });
+        }
+    }
+
+    pub(super) fn plan(&self) -> CanaryDocument {
+        let document = self.spec.plan(&self.moment());
         match (&self.spec.router, self.seen.as_ref().map(|seen| &seen.virtual_service)) {
             (Router::VirtualService(service), Some(Ok(object))) => {
                 CanaryDocument { served_by: virtual_service::served_by(object, &service.subsets), ..document }

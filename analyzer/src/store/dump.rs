@@ -10,7 +10,7 @@ use serin_judge::time::Time;
 impl Redb {
     /// See [`Store::dump`].
     pub(super) fn dump_all(&self, show: &mut dyn FnMut(Row)) -> Result<(), StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         for row in reading.open_table(MARKS).map_err(fail)?.iter().map_err(fail)? {
             let (instance, json) = row.map_err(fail)?;
             show(Row::Mark { instance: Instance(instance.value()), mark: decode("marks", json.value())? });

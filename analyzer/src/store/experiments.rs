@@ -61,7 +61,7 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
 
 impl Redb {
     pub(super) fn read_experiments(&self) -> Result<Vec<Record>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(EXPERIMENTS).map_err(fail)?;
         let mut records = Vec::new();
         for row in table.iter().map_err(fail)? {
@@ -124,7 +124,7 @@ impl Redb {
     }
 
     pub(super) fn read_units(&self, experiment: &str, units: &[UnitHash]) -> Result<Vec<Unit>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(UNITS).map_err(fail)?;
         let read = |unit: &UnitHash| match table.get((experiment, unit.0)).map_err(fail)? {
             Some(bytes) => decode("experiment_units", bytes.value()),
@@ -134,14 +134,14 @@ impl Redb {
     }
 
     pub(super) fn read_key(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(KEYS).map_err(fail)?;
         let found = table.get(key).map_err(fail)?;
         found.map(|bytes| decode("experiment_keys", bytes.value())).transpose()
     }
 
     pub(super) fn read_walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let actions = reading.open_table(ACTIONS).map_err(fail)?;
         let units = reading.open_table(UNITS).map_err(fail)?;
         let arm = |unit: u64| -> Result<Option<usize>, StoreError> {

@@ -19,7 +19,7 @@ use serin_judge::ramp::Transition;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Raised when a record changes its meaning.
 const FORMAT: u64 = 2;
@@ -42,7 +42,9 @@ pub(super) const REPORTS: ByCanaryAndNumber = TableDefinition::new("reports");
 /// The store in a file.
 #[derive(Clone)]
 pub struct Redb {
-    pub(super) database: Arc<Database>,
+    /// None after the disk has failed: redb refuses everything from then on, until the file is opened anew.
+    database: Arc<RwLock<Option<Arc<Database>>>>,
+    path: Arc<Path>,
 }
 
 impl Redb {
@@ -51,15 +53,43 @@ impl Redb {
     /// # Errors
     /// When it cannot be opened (another analyzer holds it, no rights), or has another format.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path).map_err(fail)?;
-        let store = Self { database: Arc::new(database) };
+        let store = Self { database: Arc::default(), path: path.into() };
         store.prepare()?;
         Ok(store)
     }
 
+    pub(super) fn database(&self) -> Result<Arc<Database>, StoreError> {
+        if let Some(database) = &*self.database.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(database));
+        }
+        let mut place = self.database.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = &*place {
+            return Ok(Arc::clone(database));
+        }
+        let opened = Database::builder().set_cache_size(CACHE_BYTES).create(&*self.path).map_err(fail)?;
+        Ok(Arc::clone(place.insert(Arc::new(opened))))
+    }
+
+    /// Lets go of the file, so that whoever comes next opens it anew.
+    fn close(&self) {
+        *self.database.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn try_commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        let transaction = self.database()?.begin_write().map_err(fail)?;
+        for run in writes.chunk_by(|one, next| is_of_report(one) && is_of_report(next)) {
+            if run.iter().all(is_of_report) {
+                apply_reports(&transaction, run)?;
+            } else {
+                run.iter().try_for_each(|write| apply(&transaction, write))?;
+            }
+        }
+        transaction.commit().map_err(fail)
+    }
+
     /// Makes the tables, so that readers find them, and checks the format.
     fn prepare(&self) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(fail)?;
+        let transaction = self.database()?.begin_write().map_err(fail)?;
         {
             let mut meta = transaction.open_table(META).map_err(fail)?;
             let found = meta.get("format").map_err(fail)?.map(|value| value.value());
@@ -91,15 +121,15 @@ impl Redb {
 
 impl Store for Redb {
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(fail)?;
-        for write in writes {
-            apply(&transaction, write)?;
+        let written = self.try_commit(writes);
+        if let Err(StoreError::Database(_)) = written {
+            self.close();
         }
-        transaction.commit().map_err(fail)
+        written
     }
 
     fn marks(&self, now: Time) -> Result<BTreeMap<Instance, Mark>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(MARKS).map_err(fail)?;
         let mut marks = BTreeMap::new();
         for row in table.iter().map_err(fail)? {
@@ -112,7 +142,7 @@ impl Store for Redb {
     }
 
     fn canary(&self, canary: &str) -> Result<Option<StoredCanary>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let snapshots = reading.open_table(SNAPSHOTS).map_err(fail)?;
         let Some(bytes) = snapshots.get(canary).map_err(fail)? else { return Ok(None) };
         let snapshot: Snapshot = decode("snapshots", bytes.value())?;
@@ -130,7 +160,7 @@ impl Store for Redb {
         since: Time,
         most: usize,
     ) -> Result<Vec<serde_json::Value>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(SAMPLES).map_err(fail)?;
         let range = table.range((canary, since.0)..=(canary, u64::MAX)).map_err(fail)?;
         let mut samples = Vec::with_capacity(most);
@@ -148,7 +178,7 @@ impl Store for Redb {
         to: Time,
         most: usize,
     ) -> Result<(Vec<serde_json::Value>, usize), StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(SAMPLES).map_err(fail)?;
         let range = || table.range((canary, from.0)..=(canary, to.0)).map_err(fail);
         let count = range()?.count();
@@ -164,7 +194,7 @@ impl Store for Redb {
     }
 
     fn report(&self, canary: &str) -> Result<Option<RolloutReport>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(REPORTS).map_err(fail)?;
         let mut range = table.range((canary, 0)..=(canary, u64::MAX)).map_err(fail)?;
         match range.next_back() {
@@ -174,7 +204,7 @@ impl Store for Redb {
     }
 
     fn reports(&self, canary: &str, most: usize) -> Result<Vec<RolloutReport>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(REPORTS).map_err(fail)?;
         let range = table.range((canary, 0)..=(canary, u64::MAX)).map_err(fail)?;
         range.rev().take(most).map(|row| decode("reports", row.map_err(fail)?.1.value())).collect()
@@ -198,7 +228,7 @@ impl Store for Redb {
     }
 
     fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Report)>, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(INBOX).map_err(fail)?;
         let mut found = Vec::new();
         for row in table.range(after.saturating_add(1)..).map_err(fail)?.take(most) {
@@ -209,7 +239,7 @@ impl Store for Redb {
     }
 
     fn cursor(&self) -> Result<u64, StoreError> {
-        let reading = self.database.begin_read().map_err(fail)?;
+        let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(META).map_err(fail)?;
         Ok(table.get("cursor").map_err(fail)?.map_or(0, |place| place.value()))
     }
@@ -219,7 +249,7 @@ impl Store for Redb {
     }
 
     fn sweep(&self, now: Time) -> Result<(), StoreError> {
-        let transaction = self.database.begin_write().map_err(fail)?;
+        let transaction = self.database()?.begin_write().map_err(fail)?;
         {
             let mut marks = transaction.open_table(MARKS).map_err(fail)?;
             let alive = |bytes: &[u8]| {
@@ -232,14 +262,30 @@ impl Store for Redb {
     }
 }
 
+/// Whether a write comes with every report: there may be thousands of them in one commit.
+fn is_of_report(write: &Write) -> bool {
+    matches!(write, Write::Mark(..) | Write::Journal { .. })
+}
+
+/// Marks and journal entries, with each table opened once.
+fn apply_reports(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreError> {
+    let mut marks = transaction.open_table(MARKS).map_err(fail)?;
+    let mut journal = transaction.open_table(JOURNAL).map_err(fail)?;
+    for write in writes {
+        if let Write::Mark(instance, mark) = write {
+            marks.insert(instance.0, encode("marks", mark)?.as_slice()).map_err(fail)?;
+        } else if let Write::Journal { canary, offset, entry } = write {
+            let bytes = encode("journal", entry)?;
+            journal.insert((canary.as_str(), *offset), bytes.as_slice()).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
 fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError> {
     match write {
-        Write::Mark(instance, mark) => {
-            let mut table = transaction.open_table(MARKS).map_err(fail)?;
-            table.insert(instance.0, encode("marks", mark)?.as_slice()).map_err(fail)?;
-        }
-        Write::Journal { canary, offset, entry } => {
-            put(transaction, JOURNAL, (canary, *offset), entry)?;
+        Write::Mark(..) | Write::Journal { .. } => {
+            apply_reports(transaction, std::slice::from_ref(write))?;
         }
         Write::Snapshot { canary, snapshot, units } => {
             let mut table = transaction.open_table(SNAPSHOTS).map_err(fail)?;
@@ -283,7 +329,7 @@ fn put(
     key: (&str, u64),
     value: &impl Serialize,
 ) -> Result<(), StoreError> {
-    let bytes = encode("journal, history, samples or reports", value)?;
+    let bytes = encode("history, samples or reports", value)?;
     let mut table = transaction.open_table(table).map_err(fail)?;
     table.insert(key, bytes.as_slice()).map_err(fail)?;
     Ok(())

@@ -193,6 +193,17 @@ fn a_report_without_an_entry_says_that_nothing_hangs() {
 }
 
 #[test]
+fn filters_of_which_nothing_hangs_take_no_memory() {
+    let mut observations = observed();
+    (1..=5_000).for_each(|sender| {
+        hear(&mut observations, sender, &[entry(failed(1, 0..1), hanging(0).arms.canary)], START);
+    });
+    assert!(!observations.is_hanging() && observations.senders.is_empty());
+    hear(&mut observations, 7, &[hanging(1)], START);
+    assert!(observations.is_hanging());
+}
+
+#[test]
 fn a_filter_that_is_silent_for_thirty_seconds_no_longer_counts() {
     let mut observations = observed();
     let slow = Duration::from_secs(5);
@@ -202,7 +213,7 @@ fn a_filter_that_is_silent_for_thirty_seconds_no_longer_counts() {
     assert_eq!((overdue(&observations, later), summary(&observations, later).report_interval), (6, slow));
     let later = Time(START.0 + 30_000);
     assert_eq!((overdue(&observations, later), summary(&observations, later).report_interval), (1, REPORT));
-    hear(&mut observations, 2, &[], later);
+    hear(&mut observations, 2, &[hanging(1)], later);
     assert_eq!(observations.senders.len(), 1, "it is forgotten, too");
 }
 
