@@ -242,16 +242,28 @@ impl World {
     }
 }
 
+impl World {
+    /// What the parts said last.
+    pub fn logs(&mut self) -> String {
+        let mut logs = String::new();
+        for analyzer in std::iter::once(&mut self.analyzer).chain(&mut self.others) {
+            let port = analyzer.api().address().port();
+            if let Ok(process) = analyzer.process() {
+                logs += &format!("--- the analyzer at {port} ends with:\n{}\n", process.log_tail());
+            }
+        }
+        for envoy in &self.envoys {
+            logs += &format!("--- {} ends with:\n{}\n", envoy.node(), envoy.process.log_tail());
+        }
+        logs
+    }
+}
+
 impl Drop for World {
     /// A test that fails shows what the parts said; the folder goes with the world.
     fn drop(&mut self) {
         if std::thread::panicking() {
-            if let Ok(process) = self.analyzer.process() {
-                eprintln!("--- serin.log ends with:\n{}", process.log_tail());
-            }
-            for envoy in &self.envoys {
-                eprintln!("--- {} ends with:\n{}", envoy.node(), envoy.process.log_tail());
-            }
+            eprintln!("{}", self.logs());
         }
     }
 }

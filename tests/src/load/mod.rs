@@ -25,6 +25,8 @@ const BEAT: Duration = Duration::from_millis(4);
 pub struct LoadOptions {
     /// The Envoys; requests take turns.
     pub targets: Vec<SocketAddr>,
+    /// Each user keeps to one Envoy, as behind a load balancer with affinity.
+    pub affine: bool,
     /// The authority that is asked for.
     pub host: Arc<str>,
     /// How many users there are.
@@ -54,6 +56,7 @@ impl LoadOptions {
     pub fn on(targets: Vec<SocketAddr>) -> Self {
         Self {
             targets,
+            affine: false,
             host: "shop.example".into(),
             users: 2000,
             anonymous: 0.1,
@@ -171,9 +174,10 @@ impl Planned {
     /// The request's properties follow from its number alone, each by a draw of its own.
     fn nth(options: &LoadOptions, n: u64) -> Self {
         let draw = |purpose: u64| random::fraction(options.seed.wrapping_add(purpose << 40), n);
-        let turn = (n % options.targets.len() as u64) as usize;
         // Squared: some users are busy, many come seldom, as in life.
         let user = (f64::from(options.users) * draw(1).powi(2)) as u32;
+        let turn = if options.affine { u64::from(user) } else { n };
+        let turn = (turn % options.targets.len() as u64) as usize;
         let manual = draw(2);
         Self {
             target: options.targets[turn],

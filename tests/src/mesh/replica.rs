@@ -130,6 +130,11 @@ impl Replica {
         &self.api
     }
 
+    /// Its process's number; none while it is down.
+    pub fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Process::id)
+    }
+
     /// Whether it runs.
     pub fn is_running(&mut self) -> bool {
         self.process.as_mut().is_some_and(Process::is_running)

@@ -1,38 +1,60 @@
-//! What is looked at all the time: the weights in the route file, and how large the programs are.
+//! What is looked at all the time: the canary's weight, and how large the programs are.
 
 use anyhow::{Context, Result, ensure};
-use serin_tests::world::World;
+use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How often the route file is read.
+/// How often the weight is read.
 const BEAT: Duration = Duration::from_millis(50);
 
 /// Reads the canary's weight all the time. Dropping it ends it.
 pub(crate) struct WeightWatch {
     trouble: Arc<Mutex<Option<String>>>,
+    may_fall: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
 
 impl WeightWatch {
-    /// From now on the weight must be 0 or one of these, and goes up by single steps.
-    pub(crate) fn start(routes: &Path, steps: &[f64]) -> Self {
+    /// From now on the weight must be one of these, goes up by single steps, and falls to 0 only where it may. What
+    /// does not answer now is asked again.
+    pub(crate) fn start<F>(steps: &[f64], read: impl Fn() -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = Result<Option<f64>>> + Send,
+    {
         let trouble = Arc::new(Mutex::new(None));
-        let (shared, routes, steps) = (Arc::clone(&trouble), routes.to_path_buf(), steps.to_vec());
+        let may_fall = Arc::new(AtomicBool::new(false));
+        let (shared, falls, steps) = (Arc::clone(&trouble), Arc::clone(&may_fall), steps.to_vec());
         let task = tokio::spawn(async move {
             let mut last = 0.0;
             loop {
-                match weight(&routes) {
-                    Ok(now) if allowed(&steps, last, now) => last = now,
-                    Ok(now) => say(&shared, format!("the weight went from {last} to {now} %")),
-                    Err(error) => say(&shared, format!("the route file: {error:#}")),
+                match read().await {
+                    Ok(Some(now)) if allowed(&steps, falls.load(Ordering::Relaxed), last, now) => last = now,
+                    Ok(Some(now)) => say(&shared, format!("the weight went from {last} to {now} %")),
+                    Ok(None) => {}
+                    Err(error) => say(&shared, format!("{error:#}")),
                 }
                 tokio::time::sleep(BEAT).await;
             }
         });
-        Self { trouble, task }
+        Self { trouble, may_fall, task }
+    }
+
+    /// Whether a rollback is right from now on.
+    pub(crate) fn let_fall(&self, may_fall: bool) {
+        self.may_fall.store(may_fall, Ordering::Relaxed);
+    }
+
+    /// The weight in a route file.
+    pub(crate) fn of_file(routes: &Path, steps: &[f64]) -> Self {
+        let routes = routes.to_path_buf();
+        Self::start(steps, move || {
+            let weight = weight(&routes).context("the route file").map(Some);
+            async { weight }
+        })
     }
 
     /// Fails with the first thing that was not allowed.
@@ -53,10 +75,10 @@ fn say(trouble: &Mutex<Option<String>>, text: String) {
     trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(text);
 }
 
-/// The same, back to nothing, or one step up.
-fn allowed(steps: &[f64], last: f64, now: f64) -> bool {
+/// The same, one step up, or back to nothing where that may be.
+fn allowed(steps: &[f64], may_fall: bool, last: f64, now: f64) -> bool {
     let next = steps.iter().copied().find(|step| *step > last);
-    now == last || now == 0.0 || next == Some(now)
+    now == last || next == Some(now) || (may_fall && now == 0.0)
 }
 
 /// The number after the canary's name in the only weighted route. Read as a whole or not at all: the file is
@@ -81,15 +103,14 @@ struct Size {
     files: usize,
 }
 
-/// The sizes after a round, Envoys first.
+/// The sizes after a round.
 #[derive(Debug)]
 pub(crate) struct Sizes(Vec<Size>);
 
 impl Sizes {
     /// Measures, and compares with those after the first round.
-    pub(crate) fn check(first: Option<Self>, world: &World) -> Result<Self> {
-        let ids = world.envoys.iter().map(|envoy| envoy.process.id()).chain(world.analyzer.id());
-        let now = Self(ids.map(size).collect::<Result<_>>()?);
+    pub(crate) fn check(first: Option<Self>, processes: Vec<u32>) -> Result<Self> {
+        let now = Self(processes.into_iter().map(size).collect::<Result<_>>()?);
         println!("soak:   sizes {:?}", now.0);
         let Some(first) = first else { return Ok(now) };
         for (before, after) in first.0.iter().zip(&now.0) {
@@ -116,7 +137,8 @@ mod tests {
     #[test]
     fn weights_go_up_by_one_step_and_down_to_nothing() {
         let steps = [5.0, 10.0, 20.0];
-        assert!(allowed(&steps, 0.0, 5.0) && allowed(&steps, 5.0, 5.0) && allowed(&steps, 10.0, 0.0));
-        assert!(!allowed(&steps, 0.0, 10.0) && !allowed(&steps, 10.0, 5.0) && !allowed(&steps, 5.0, 7.0));
+        let may_go = |last, now| allowed(&steps, false, last, now);
+        assert!(may_go(0.0, 5.0) && may_go(5.0, 5.0) && allowed(&steps, true, 10.0, 0.0));
+        assert!(!may_go(0.0, 10.0) && !may_go(10.0, 5.0) && !may_go(5.0, 7.0) && !may_go(10.0, 0.0));
     }
 }

@@ -1,0 +1,104 @@
+//! One release under load: each fault in its order, and at last a bad canary.
+
+use crate::scene::{Scene, follow_the_plan};
+use crate::watch::WeightWatch;
+use anyhow::{Context, Result, ensure};
+use serin_tests::analyzer::{Phase, Status};
+use serin_tests::load::{Load, LoadOptions, Record};
+use serin_tests::shop::Faults;
+use serin_tests::{random, wait};
+use std::time::{Duration, Instant};
+
+/// How long anything may take to become good again: generous, the machine may be slow.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Plays it. All requests must then be counted, each once; answers in words what there were.
+pub(crate) async fn play<S: Scene>(
+    scene: &mut S,
+    weights: &WeightWatch,
+    order: &[S::Fault],
+    seed: u64,
+) -> Result<String> {
+    weights.let_fall(false);
+    let options = LoadOptions { rate: 100.0, time: Duration::from_secs(3_600), seed, ..scene.load() };
+    let load = Load::start(options)?;
+    until(scene, "the first step", |status| status.weight > 0.0).await?;
+    let begin = Instant::now();
+    let mut counted = 0;
+    for (place, fault) in order.iter().enumerate() {
+        println!("soak:   {fault:?}");
+        let caused = scene.cause(*fault, random::number(seed, 100 + place as u64)).await;
+        caused.with_context(|| format!("{fault:?}"))?;
+        counted = recovered(scene, counted).await.with_context(|| format!("after {fault:?}"))?;
+        check_users(load.record(), begin)?;
+        weights.check()?;
+    }
+    println!("soak:   a bad canary");
+    weights.let_fall(true);
+    scene.canary().set_faults(Faults::errors(0.3));
+    let failed = until(scene, "the rollback of a bad canary", |status| status.phase == Phase::Failed).await?;
+    ensure!(failed.weight == 0.0, "rolled back to {} %", failed.weight);
+    scene.canary().set_faults(Faults::NONE);
+    let record = load.stop().await?;
+    ensure!(record.broken().is_empty(), "requests failed for a reason of ours: {:?}", record.broken());
+    check_totals(scene, &record).await?;
+    weights.check()?;
+    Ok(format!("{} requests, {record}", record.sent()))
+}
+
+/// Goes on to another version.
+pub(crate) async fn go_on<S: Scene>(scene: &mut S, version: &str) -> Result<()> {
+    scene.next_release(version).await?;
+    until(scene, "the next rollout", |status| status.phase != Phase::Failed).await?;
+    Ok(())
+}
+
+async fn until<S: Scene>(scene: &mut S, what: &str, so: impl Fn(&Status) -> bool) -> Result<Status> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        scene.supervise().await?;
+        let now = match scene.status().await {
+            Ok(status) if so(&status) => return Ok(status),
+            Ok(status) => format!("{:?} at {} %: {:?}", status.phase, status.weight, status.verdict),
+            Err(error) => format!("{error:#}"),
+        };
+        ensure!(Instant::now() < end, "waited {} s for {what}: {now}", PATIENCE.as_secs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Waits until the release goes on as if nothing had been: reports arrive, more is counted than before, and nothing
+/// was rolled back.
+async fn recovered<S: Scene>(scene: &mut S, counted: u64) -> Result<u64> {
+    let status = until(scene, "the release to go on", |status| status.totals.all() > counted).await?;
+    wait::until("the filters to follow the plan", PATIENCE, || async {
+        follow_the_plan(&scene.filters().await?)
+    })
+    .await?;
+    ensure!(
+        matches!(status.phase, Phase::Progressing),
+        "{:?} without a fault of the canary: {:?} {:?}",
+        status.phase,
+        status.verdict,
+        status.history
+    );
+    Ok(status.totals.all())
+}
+
+/// Nobody was failed by us, and whoever had the canary kept it.
+fn check_users(record: &Record, begin: Instant) -> Result<()> {
+    ensure!(record.broken().is_empty(), "requests failed for a reason of ours: {:?}", record.broken());
+    let back = record.moved_back("v2", begin, Instant::now());
+    ensure!(back.is_empty(), "users who had the canary were sent back: {back:?}");
+    Ok(())
+}
+
+/// What was counted is what the clients saw; and it stays so: nothing comes twice.
+async fn check_totals<S: Scene>(scene: &S, record: &Record) -> Result<()> {
+    let checked = wait::until("every request to be counted", PATIENCE, || async {
+        scene.check_totals(&scene.status().await?, record)
+    });
+    checked.await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    scene.check_totals(&scene.status().await?, record)
+}
