@@ -51,6 +51,7 @@ impl Scene for Mesh {
     }
 
     async fn cause(&mut self, fault: Fault, seed: u64) -> Result<()> {
+        self.supervise().await?;
         match fault {
             Fault::LeaderKilled => {
                 let leader = self.0.leader().await?;

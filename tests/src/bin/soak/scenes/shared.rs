@@ -72,10 +72,11 @@ impl Scene for Shared {
     }
 
     async fn cause(&mut self, fault: Fault, seed: u64) -> Result<()> {
+        self.supervise().await?;
         match fault {
             Fault::AnalyzerKilled => {
                 let analyzer = self.one(seed);
-                analyzer.kill9()?;
+                kill(analyzer)?;
                 tokio::time::sleep(up_to(5.0, seed)).await;
                 analyzer.restart().await
             }
@@ -86,8 +87,8 @@ impl Scene for Shared {
                 analyzer.process()?.cont()
             }
             Fault::BothKilled => {
-                self.world.analyzer.kill9()?;
-                self.world.others[0].kill9()?;
+                kill(&mut self.world.analyzer)?;
+                kill(&mut self.world.others[0])?;
                 tokio::time::sleep(up_to(5.0, seed)).await;
                 self.world.others[0].restart().await?;
                 self.world.analyzer.restart().await
@@ -170,6 +171,11 @@ impl Scene for Shared {
     fn logs(&mut self) -> String {
         self.world.logs()
     }
+}
+
+/// A leader that has lost its lock may be ending by itself at this very moment.
+fn kill(analyzer: &mut Analyzer) -> Result<()> {
+    if analyzer.has_ended() { Ok(()) } else { analyzer.kill9() }
 }
 
 impl Shared {
