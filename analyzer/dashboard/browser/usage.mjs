@@ -4,9 +4,11 @@ import { address, assert, check, equal, open, run, table, until } from "./harnes
 const percent = (value) => `${Number(value.toFixed(2))} %`;
 const mebibytes = (value) => `${Number((value / 2 ** 20).toFixed(value >= 100 * 2 ** 20 ? 0 : 1))} MiB`;
 
+const points = (value) => `${value.toFixed(2)} points`;
+
 /** What a row should say of two numbers of which the lower is the better one. */
-function row(name, stable, canary, write) {
-  const by = write(Math.abs(canary - stable));
+function row(name, stable, canary, write, apart = write) {
+  const by = apart(Math.abs(canary - stable));
   const difference = canary < stable ? `▼ −${by} better` : `▲ +${by} worse`;
   return [name, write(stable), write(canary), difference];
 }
@@ -24,7 +26,7 @@ await run(async (browser) => {
       equal(
         rows,
         [
-          row("CPU", stable.cpu_percent, canary.cpu_percent, percent),
+          row("CPU", stable.cpu_percent, canary.cpu_percent, percent, points),
           row("Memory", stable.memory_bytes, canary.memory_bytes, mebibytes),
         ],
         "the rows",

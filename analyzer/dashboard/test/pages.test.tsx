@@ -136,7 +136,7 @@ test("the difference is said in words and symbols, not in colour alone", () => {
     [sample(1)],
   );
   expect(requests === undefined ? null : difference(requests)).toEqual({ text: "−1,260", tone: "same" });
-  expect(errors === undefined ? null : difference(errors)).toEqual({ text: "▲ +0.50 % worse", tone: "worse" });
+  expect(errors === undefined ? null : difference(errors)).toEqual({ text: "▲ +0.50 points worse", tone: "worse" });
   expect(p95 === undefined ? null : difference(p95)).toEqual({ text: "▼ −10 ms better", tone: "better" });
   expect(cpu === undefined ? null : difference(cpu)).toEqual({ text: "–", tone: "same" });
 });

@@ -14,7 +14,12 @@ interface Properties {
 
 export function Table({ label, heads, tall, children }: Properties): JSX.Element {
   return (
-    <div class={tall === true ? "scroll tall" : "scroll"} tabIndex={0} role="region" aria-label={`${label}, as a table`}>
+    <div
+      class={tall === true ? "scroll tall" : "scroll"}
+      tabIndex={0}
+      role="region"
+      aria-label={`${label}, as a table`}
+    >
       <table class="numbers">
         <thead>
           <tr>

@@ -3,13 +3,15 @@ import type { JSX } from "preact";
 import type { Arm, Canary, Sample, SampleOfVersion } from "../../api/types";
 import { Key } from "../../parts/bits";
 import { Table } from "../../parts/table";
-import { bytes, count, latency, percent, rate, signed, whole } from "../../words/numbers";
+import { bytes, count, latency, percent, points, rate, signed, whole } from "../../words/numbers";
 
 interface Row {
   name: string;
   stable: number | null;
   canary: number | null;
   write: (value: number) => string;
+  /** How the difference is written, where not like the values. */
+  apart?: (size: number) => string;
   /** Whether less is better; null where neither is. */
   lessIsBetter: boolean | null;
 }
@@ -46,6 +48,7 @@ export function rows(canary: Canary, samples: readonly Sample[]): Row[] {
       stable: window.stable.error_rate,
       canary: window.canary.error_rate,
       write: rate,
+      apart: points,
       lessIsBetter: true,
     },
     {
@@ -55,7 +58,7 @@ export function rows(canary: Canary, samples: readonly Sample[]): Row[] {
       write: latency,
       lessIsBetter: true,
     },
-    measured("CPU", (version) => version.cpu_percent, percent),
+    { ...measured("CPU", (version) => version.cpu_percent, percent), apart: points },
     measured("Memory", (version) => version.memory_bytes, bytes),
   ];
 }
@@ -64,7 +67,7 @@ export function rows(canary: Canary, samples: readonly Sample[]): Row[] {
 export function difference(row: Row): { text: string; tone: "better" | "worse" | "same" } {
   if (row.stable === null || row.canary === null) return { text: "–", tone: "same" };
   const by = row.canary - row.stable;
-  const text = signed(by, row.write);
+  const text = signed(by, row.apart ?? row.write);
   if (row.lessIsBetter === null || row.write(row.canary) === row.write(row.stable)) return { text, tone: "same" };
   return by < 0 === row.lessIsBetter
     ? { text: `▼ ${text} better`, tone: "better" }
@@ -72,10 +75,10 @@ export function difference(row: Row): { text: string; tone: "better" | "worse" |
 }
 
 const head = (arm: Arm, name: string): JSX.Element => (
-  <>
+  <span class="together">
     <Key arm={arm} />
     {name}
-  </>
+  </span>
 );
 
 export function Numbers({ canary, samples }: { canary: Canary; samples: readonly Sample[] }): JSX.Element {
@@ -83,7 +86,10 @@ export function Numbers({ canary, samples }: { canary: Canary; samples: readonly
   return (
     <section class="card">
       <h3>The last minute</h3>
-      <Table label="The last minute" heads={["Metric", head("stable", "Stable"), head("canary", "Canary"), "Difference"]}>
+      <Table
+        label="The last minute"
+        heads={["Metric", head("stable", "Stable"), head("canary", "Canary"), "Difference"]}
+      >
         {rows(canary, samples).map((row) => {
           const { text, tone } = difference(row);
           return (
