@@ -19,19 +19,18 @@ fn main() -> Result<()> {
     let module = if built.is_file() { fs::read(&built)? } else { Vec::new() };
     let out = env::var_os("OUT_DIR").map(PathBuf::from).unwrap_or_default();
     fs::write(out.join("filter.wasm"), module)?;
-    page(&here.join("dashboard"), &out)
+    let (dashboard, dist) = (here.join("dashboard"), here.join("dashboard/dist"));
+    // What is not there counts as changed at every build, so only what is there is watched.
+    if let Some(watched) = [&dist, &dashboard].into_iter().find(|folder| folder.is_dir()) {
+        println!("cargo::rerun-if-changed={}", watched.display());
+    }
+    page(&dist, &out, "page")?;
+    // The same where the page was not built, for the test of what is said then.
+    page(&out.join("no-dist"), &out, "no-page")
 }
 
-/// Writes `page.rs`: each file of the page, as it is and packed.
-fn page(dashboard: &Path, out: &Path) -> Result<()> {
-    let dist = dashboard.join("dist");
-    // What is not there counts as changed at every build, so only what is there is watched.
-    for watched in [&dist, &dashboard.to_owned()] {
-        if watched.is_dir() {
-            println!("cargo::rerun-if-changed={}", watched.display());
-            break;
-        }
-    }
+/// Writes `NAME.rs`: each file of the page in `dist`, as it is and packed. None where it was not built.
+fn page(dist: &Path, out: &Path, name: &str) -> Result<()> {
     let mut files = Vec::new();
     if dist.join("index.html").is_file() {
         files.push(("/".to_owned(), dist.join("index.html")));
@@ -51,11 +50,12 @@ fn page(dashboard: &Path, out: &Path) -> Result<()> {
         let bytes = fs::read(file)?;
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
         packed.write_all(&bytes)?;
-        fs::write(out.join(format!("page-{number}")), &bytes)?;
-        fs::write(out.join(format!("page-{number}.gz")), packed.finish()?)?;
-        let part = |end: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/page-{number}{end}\"))");
+        fs::write(out.join(format!("{name}-{number}")), &bytes)?;
+        fs::write(out.join(format!("{name}-{number}.gz")), packed.finish()?)?;
+        let part =
+            |end: &str| format!("include_bytes!(concat!(env!(\"OUT_DIR\"), \"/{name}-{number}{end}\"))");
         code.push_str(&format!("File {{ path: {path:?}, plain: {}, packed: {} }},\n", part(""), part(".gz")));
     }
     code.push(']');
-    fs::write(out.join("page.rs"), code)
+    fs::write(out.join(format!("{name}.rs")), code)
 }

@@ -3,7 +3,7 @@
 mod common;
 
 use common::web::{Answer, Watcher, send};
-use common::{Running, folder};
+use common::{Running, edit, folder};
 use std::net::SocketAddr;
 
 const OPERATOR: &str = "an-operator-token-0123";
@@ -141,6 +141,41 @@ async fn a_session_ends_with_its_token_and_its_live_view_with_it() {
         }
     };
     assert_eq!(code, 1008);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_after_its_length_and_its_live_view_with_it() {
+    let (folder, address) = guarded();
+    edit(folder.path(), ", origins:", ", sessionLength: 12h, origins:");
+    let running = Running::start(folder.path(), address);
+    let own = format!("http://{address}");
+    let body = format!(r#"{{"token":"{VIEWER}"}}"#);
+    let mut joined = None;
+    // On a busy machine the shortest may be over before its view begins.
+    for (before, length) in [("12h", "1"), ("1s", "5"), ("5s", "25"), ("25s", "50")] {
+        edit(folder.path(), &format!("sessionLength: {before}"), &format!("sessionLength: {length}s"));
+        running.signal("-HUP");
+        let age = format!("Max-Age={length};");
+        let signed_in = || send(address, "POST", "/v1/session", &[], &body);
+        running
+            .until("it is read", || signed_in().header("set-cookie").is_some_and(|set| set.contains(&age)));
+        let lee = cookie(&signed_in());
+        if let Ok(watcher) = Watcher::join(address, &[("cookie", &lee), ("origin", &own)]).await {
+            joined = Some((lee, watcher));
+            break;
+        }
+    }
+    let (lee, mut watcher) = joined.expect("a view that begins within a session");
+    let code = loop {
+        if let Err(code) = watcher.next().await {
+            break code;
+        }
+    };
+    assert_eq!(code, 1008, "the server closes it");
+    assert_eq!(send(address, "GET", "/v1/canaries", &[("cookie", &lee)], "").code, 401);
+    let role = send(address, "GET", "/v1/session", &[("cookie", &lee)], "").json()["role"].clone();
+    assert_eq!(role, "none");
+    assert_eq!(Watcher::join(address, &[("cookie", &lee), ("origin", &own)]).await.err(), Some(401));
 }
 
 #[test]

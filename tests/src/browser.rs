@@ -93,6 +93,17 @@ impl Script {
         self.answers.write_all(line.as_bytes()).await.with_context(|| format!("{} is gone", self.name))
     }
 
+    /// Waits for the end of a script that asks nothing.
+    ///
+    /// # Errors
+    /// As [`Self::question`], and when it asks all the same.
+    pub async fn end(mut self) -> Result<()> {
+        match self.question().await? {
+            None => Ok(()),
+            Some(question) => bail!("{} asks `{}`, which nobody answers", self.name, question.what),
+        }
+    }
+
     fn said(&self) -> String {
         self.said.join("\n")
     }

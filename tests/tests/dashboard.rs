@@ -2,14 +2,16 @@
 //! page is checked by the scripts in analyzer/dashboard/browser; what really happens is looked at here.
 
 use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 use serin_tests::analyzer::{Analyzer, AnalyzerConfig, CanaryConfig};
 use serin_tests::browser::{Question, Script};
 use serin_tests::envoy::copy_routes;
+use serin_tests::http::Client;
 use serin_tests::load::{Load, LoadOptions, Record};
-use serin_tests::ports;
 use serin_tests::world::{World, WorldOptions};
+use serin_tests::{ports, wait};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -141,6 +143,7 @@ async fn a_release_is_watched_and_steered_on_the_page() {
 
 const VIEWER: &str = "a-viewer-token-of-the-test";
 const OPERATOR: &str = "an-operator-token-of-the-test";
+const LENGTH: &str = "sessionLength: ";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_looks_signs_in_and_may_do_what_the_token_allows() {
@@ -161,6 +164,7 @@ async fn whoever_looks_signs_in_and_may_do_what_the_token_allows() {
         server: vec![
             format!("viewerTokenFile: {}", file("viewer")),
             format!("operatorTokenFile: {}", file("operator")),
+            LENGTH.to_owned() + "12h",
         ],
         documents: vec![],
     };
@@ -170,15 +174,40 @@ async fn whoever_looks_signs_in_and_may_do_what_the_token_allows() {
     let mut script =
         Script::start("access.mjs", &[("SERIN_URL", &address), ("SERIN_TOKENS", &tokens)]).unwrap();
     while let Some(question) = script.question().await.unwrap() {
-        let revoked = revoke(&mut analyzer, &question, &at.join("operator"));
-        script.answer(&revoked.unwrap()).await.unwrap();
+        let done = match question.what.as_str() {
+            "revoke" => revoke(&mut analyzer, &at.join("operator")),
+            "sessionLength" => session_length(&mut analyzer, &question.argument).await,
+            other => panic!("nobody can answer `{other}`"),
+        };
+        done.unwrap();
+        script.answer(&Value::Null).await.unwrap();
     }
 }
 
-/// Replaces the operators' token, as somebody would after it was lost.
-fn revoke(analyzer: &mut Analyzer, question: &Question, file: &std::path::Path) -> Result<Value> {
-    ensure!(question.what == "revoke", "nobody can answer `{}`", question.what);
-    std::fs::write(file, "another-token-of-the-test")?;
+/// Sessions that begin from now on last so many seconds.
+async fn session_length(analyzer: &mut Analyzer, seconds: &Value) -> Result<()> {
+    let file = analyzer.config_path();
+    let config = std::fs::read_to_string(&file)?;
+    let lines = config.lines().map(|line| match line.trim_start().starts_with(LENGTH) {
+        true => format!("  {LENGTH}{seconds}s"),
+        false => line.to_owned(),
+    });
+    std::fs::write(&file, lines.collect::<Vec<_>>().join("\n"))?;
     analyzer.process()?.hang_up()?;
-    Ok(Value::Null)
+    let (client, address) = (Client::default(), analyzer.api().address());
+    let headers = [("content-type", "application/json")];
+    let body = Bytes::from(json!({ "token": VIEWER }).to_string());
+    wait::until("the new length", Duration::from_secs(30), || async {
+        let answer = client.send(address, Method::POST, "/v1/session", &headers, body.clone()).await?;
+        let cookie = answer.header("set-cookie").unwrap_or_default();
+        ensure!(cookie.contains(&format!("Max-Age={seconds};")), "{cookie}");
+        Ok(())
+    })
+    .await
+}
+
+/// Replaces the operators' token, as somebody would after it was lost.
+fn revoke(analyzer: &mut Analyzer, file: &std::path::Path) -> Result<()> {
+    std::fs::write(file, "another-token-of-the-test")?;
+    analyzer.process()?.hang_up()
 }

@@ -1,13 +1,14 @@
 //! The controller on a real control plane: what it says while something is missing, room before each weight,
-//! a promotion by copy, a Canary's end, and who goes on when the leader ends.
+//! a promotion by copy and what the dashboard says of it, a Canary's end, and who goes on when the leader ends.
 
 use serde_json::{Value, json};
 use serin_tests::artifacts;
+use serin_tests::browser::Script;
 use serin_tests::http::Client;
 use serin_tests::load::{Exchange, Load, LoadOptions};
 use serin_tests::mesh::{
-    CANARY, Cluster, HOST, Manifests, Mesh, MeshOptions, NAMESPACE, Reference, VIRTUAL_SERVICE, conditions,
-    phase, without_weights,
+    ApiTokens, CANARY, Cluster, HOST, Manifests, Mesh, MeshOptions, NAMESPACE, Reference, VIRTUAL_SERVICE,
+    conditions, phase, without_weights,
 };
 use serin_tests::wait;
 use std::time::Duration;
@@ -133,6 +134,9 @@ async fn a_release_by_copy_waits_for_what_it_lacks_and_leaves_nothing_behind() {
     let template = &stable["spec"]["template"];
     assert_eq!(template["spec"]["containers"][0]["image"], "registry.example/canary-demo:v2");
     assert_eq!(template["metadata"]["labels"]["version"], "stable");
+    let address = format!("http://127.0.0.1:{}", mesh.replicas[0].port());
+    let token = [("SERIN_URL", address.as_str()), ("SERIN_TOKEN", ApiTokens::OPERATOR)];
+    Script::start("promoting.mjs", &token).unwrap().end().await.unwrap();
     mesh.stable.become_version("v2");
     roll_out(&cluster, "canary-demo-stable", 2).await;
     let canary = until(&mesh, "the end", |canary| phase(canary) == "Succeeded").await;

@@ -1,10 +1,12 @@
 //! Sources beside the filters: a real Prometheus that scrapes the real Envoys, limits on its numbers, a real
-//! Alertmanager, and the report at the end. One world, because each start costs seconds.
+//! Alertmanager, what the dashboard shows of them, and the report at the end. One world, because each start costs
+//! seconds.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use serin_tests::analyzer::{CANARY, CanaryConfig, Phase};
 use serin_tests::artifacts::{repository, serin};
+use serin_tests::browser::Script;
 use serin_tests::load::{Load, LoadOptions};
 use serin_tests::monitoring::{Alertmanager, Page, Prometheus, promtool};
 use serin_tests::world::{World, WorldOptions};
@@ -145,6 +147,8 @@ async fn a_metric_of_prometheus_holds_while_it_is_unknown_and_fails_when_it_is_b
     })
     .await
     .unwrap();
+    let address = format!("http://{}", api.address());
+    Script::start("usage.mjs", &[("SERIN_URL", &address)]).unwrap().end().await.unwrap();
     world.until("nothing to be against it", 60, |status| rule(status) == "continue").await.unwrap();
 
     let text = api.metrics().await.unwrap();

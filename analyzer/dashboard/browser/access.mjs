@@ -12,17 +12,12 @@ import {
   open,
   run,
   shots,
+  signIn,
   textOf,
   until,
 } from "./harness.mjs";
 
 const tokens = JSON.parse(process.env.SERIN_TOKENS ?? "{}");
-
-async function signIn(page, token, name = "") {
-  await page.getByLabel("Viewer or operator token").fill(token);
-  await page.getByLabel("Your name").fill(name);
-  await page.getByRole("button", { name: "Sign in", exact: true }).click();
-}
 
 const headline = (page) => textOf(page, ".headline");
 /** What the page itself may call, as a script in it would. */
@@ -63,8 +58,37 @@ async function foreignPage(context) {
   server.close();
 }
 
+/** Notes by which code, and with what words, the page's sockets are closed. */
+const noteCloses = (page) =>
+  page.addInitScript(() => {
+    window.closes = [];
+    window.WebSocket = class extends WebSocket {
+      constructor(...how) {
+        super(...how);
+        this.addEventListener("close", ({ code, reason }) => window.closes.push([code, reason]));
+      }
+    };
+  });
+
+/** Signs in for so many seconds, and watches the session end; false where it was over before the page was there. */
+async function watchTheEnd(page, seconds) {
+  const posted = (answer) => answer.url().endsWith("/v1/session") && answer.request().method() === "POST";
+  const answered = page.waitForResponse(posted);
+  await signIn(page, tokens.operator, "kim");
+  const set = (await (await answered).headerValue("set-cookie")) ?? "";
+  assert(set.includes(`Max-Age=${seconds};`), set);
+  const said = page.getByText("Your session has ended. Sign in again to go on where you were.");
+  const ended = async () => (await said.count()) > 0;
+  const seen = await until("the release, or the end", async () =>
+    (await page.locator(".headline").count()) > 0 ? "release" : (await ended()) && "end",
+  );
+  await until("the end", ended, seconds + 30);
+  return seen === "release" && set.split(";")[0];
+}
+
 await run(async (browser) => {
   const { page, context, errors } = await open(browser);
+  await noteCloses(page);
   const place = `${address}/#/canaries/default/shop?last=300`;
 
   await check("without a token there is a sign-in and nothing else", async () => {
@@ -129,6 +153,34 @@ await run(async (browser) => {
     await page.getByRole("heading", { name: "Sign in to Serin" }).waitFor();
     await signIn(page, tokens.operator, "kim");
     await until("the name", async () => (await textOf(page, ".who")).includes("kim (operator)"));
+  });
+
+  await check("a session ends after its length: the analyzer closes the view, and the page says so", async () => {
+    // On a busy machine the shortest may be over before the page is there.
+    for (const seconds of [4, 20, 60]) {
+      await ask("sessionLength", seconds);
+      await context.clearCookies();
+      await page.reload();
+      await page.getByText("This analyzer shows its releases to whoever has a token.").waitFor();
+      const cookie = await watchTheEnd(page, seconds);
+      if (cookie === false) continue;
+      const closes = await page.evaluate(() => window.closes.filter(([code]) => code === 1008));
+      equal(closes, [[1008, "the session has ended: sign in again"]], "goodbyes of the analyzer");
+      equal(page.url(), place, "the address");
+      const api = `${address}/v1/canaries`;
+      const headers = { cookie, origin: address };
+      equal((await fetch(api, { headers })).status, 401, "reading with the old cookie");
+      const pause = { method: "POST", body: '{"reason":"a test"}', headers };
+      equal((await fetch(`${api}/default/shop/pause`, pause)).status, 401, "acting with the old cookie");
+      await accessible(page, "the sign-in after the end");
+      await shots(page, "session-ended", false);
+      await ask("sessionLength", 12 * 3600);
+      await signIn(page, tokens.operator, "kim");
+      await until("the release", async () => (await headline(page)).length > 0);
+      equal(page.url(), place, "the address after signing in again");
+      return `with ${seconds} s`;
+    }
+    throw new Error("no session was long enough for the page to come");
   });
 
   await check("a session whose token is taken away ends, and says so", async () => {

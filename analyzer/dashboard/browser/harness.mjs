@@ -126,6 +126,20 @@ export async function shots(page, name, fullPage = true) {
   await page.emulateMedia({ colorScheme: "light" });
 }
 
+/** The cells of the table that compares both versions: metric, stable, canary, difference. */
+export const table = (page) =>
+  page
+    .getByRole("region", { name: "The last minute, as a table" })
+    .locator("tbody tr")
+    .evaluateAll((rows) => rows.map((row) => [...row.cells].map((cell) => cell.innerText)));
+
+/** Signs in where the page asks for it. */
+export async function signIn(page, token, name = "") {
+  await page.getByLabel("Viewer or operator token").fill(token);
+  await page.getByLabel("Your name").fill(name);
+  await page.getByRole("button", { name: "Sign in", exact: true }).click();
+}
+
 /** Presses a button of the controls, gives a reason, and confirms. */
 export async function deed(page, button, reason) {
   await page.getByRole("button", { name: button, exact: true }).click();

@@ -13,6 +13,7 @@ import {
   open,
   run,
   shots,
+  table,
   textOf,
   until,
 } from "./harness.mjs";
@@ -24,21 +25,13 @@ const get = async (path) => (await fetch(address + path)).json();
 const shop = () => get("/v1/canaries/default/shop");
 const whole = new Intl.NumberFormat("en-GB");
 
-/** The table's cells: metric, stable, canary. */
-const table = (page) =>
-  page
-    .locator("table.numbers")
-    .first()
-    .locator("tbody tr")
-    .evaluateAll((rows) => rows.map((row) => [...row.cells].slice(0, 3).map((cell) => cell.innerText)));
-
 async function numbers(page) {
   await check("numbers on the page equal the API's", () =>
     until(
       "page and API to say the same",
       async () => {
         const { traffic, summary, totals } = await shop();
-        const cells = new Map((await table(page)).map(([name, ...values]) => [name, values]));
+        const cells = new Map((await table(page)).map(([name, stable, canary]) => [name, [stable, canary]]));
         const { stable, canary } = summary.window;
         const rate = (arm) => (arm.error_rate === null ? "–" : `${arm.error_rate.toFixed(2)} %`);
         equal(

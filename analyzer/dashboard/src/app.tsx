@@ -32,7 +32,8 @@ export function App(): JSX.Element {
     setEnded(true);
     ask();
   }, [ask]);
-  const view = useLive(session !== null && !session.signInNeeded, session?.role ?? "none", signedOut);
+  const who = `${session?.role ?? "none"} ${session?.expires ?? ""}`;
+  const view = useLive(session !== null && !session.signInNeeded, who, signedOut);
 
   useEffect(() => {
     document.title = titleOf(route);
@@ -150,8 +151,8 @@ function useSession(): {
   return { session, problem, setSession, ask };
 }
 
-/** The live view, for as long as somebody may look. Another role is another socket. */
-function useLive(allowed: boolean, role: string, signedOut: () => void): View {
+/** The live view, for as long as somebody may look. Whoever else looks has another socket. */
+function useLive(allowed: boolean, who: string, signedOut: () => void): View {
   const [view, setView] = useState<View>(IDLE);
   useEffect(() => {
     if (!allowed) return;
@@ -161,6 +162,6 @@ function useLive(allowed: boolean, role: string, signedOut: () => void): View {
     });
     live.start();
     return () => live.stop();
-  }, [allowed, role, signedOut]);
+  }, [allowed, who, signedOut]);
   return view;
 }

@@ -1,5 +1,5 @@
 // Samples as charts need them. Nothing here knows a chart library.
-import type { Arm, Sample, SampleOfVersion, Transition } from "./api/types";
+import type { Arm, Phase, Sample, SampleOfVersion, Transition } from "./api/types";
 
 export type Point = [time: number, value: number | null];
 
@@ -65,9 +65,17 @@ export function distribution(buckets: readonly [number, number][]): [seconds: nu
 export interface Mark {
   time: number;
   text: string;
-  /** `weight`: a step of the ramp. `verdict`: something that ended or stopped it. */
-  kind: "weight" | "verdict";
+  /** `weight`: a step of the ramp. `verdict`: something that ended or stopped it. `failure`: it went back. */
+  kind: "weight" | "verdict" | "failure";
 }
+
+/** Phases whose beginning somebody should see. */
+const TOLD: Partial<Record<Phase, Mark["kind"]>> = {
+  Paused: "verdict",
+  Promoting: "verdict",
+  Succeeded: "verdict",
+  Failed: "failure",
+};
 
 /** Where the weight changed, and where a phase began that somebody should see. */
 export function marks(history: readonly Transition[], from: number, to: number): Mark[] {
@@ -78,8 +86,8 @@ export function marks(history: readonly Transition[], from: number, to: number):
     const weight = before === null || before.weight !== line.weight;
     before = line;
     if (line.time < from || line.time > to) continue;
-    const told = phase && (line.phase === "Failed" || line.phase === "Paused" || line.phase === "Succeeded");
-    if (told) found.push({ time: line.time, text: line.phase, kind: "verdict" });
+    const kind = phase ? TOLD[line.phase] : undefined;
+    if (kind !== undefined) found.push({ time: line.time, text: line.phase, kind });
     else if (weight) found.push({ time: line.time, text: `${Number(line.weight.toFixed(2))} %`, kind: "weight" });
   }
   const end = Math.min(to, history.at(-1)?.time ?? to);
@@ -92,7 +100,7 @@ function legible(found: readonly Mark[], room: number): Mark[] {
   for (const mark of found) {
     const before = kept.findLastIndex((known) => known.text !== "");
     const near = before >= 0 && mark.time - (kept[before]?.time ?? 0) < room;
-    if (near && mark.kind === "verdict") kept[before] = { ...(kept[before] as Mark), text: "" };
+    if (near && mark.kind !== "weight") kept[before] = { ...(kept[before] as Mark), text: "" };
     kept.push(near && mark.kind === "weight" ? { ...mark, text: "" } : mark);
   }
   return kept;

@@ -11,14 +11,14 @@ import { History } from "../src/pages/canary/history";
 import { difference, rows } from "../src/pages/canary/numbers";
 import { good, goodTarget } from "../src/pages/canary/slos";
 import { forInput } from "../src/pages/canary/pace";
-import { recommendation } from "../src/pages/experiment";
+import { ExperimentPage, recommendation } from "../src/pages/experiment";
 import { spanOf } from "../src/pages/samples";
 import { wording } from "../src/pages/signin";
 import { polyline } from "../src/parts/bits";
 import { Refusal } from "../src/api/calls";
 import { SharedContext } from "../src/shared";
 import { nothing } from "../src/state";
-import { canary, results, sample } from "./made";
+import { canary, experiment, results, sample } from "./made";
 
 const HOSTILE = `<script>alert("x")</script>' onload="y" ${"long".repeat(50)}`;
 const operator: Session = { role: "operator", name: "kim", expires: null, signInNeeded: false, canSignIn: true };
@@ -79,6 +79,21 @@ async function press(button: Element | null | undefined): Promise<void> {
   });
 }
 
+test("an experiment that ended too long ago for the live view is asked for by its address", async () => {
+  const old = experiment({ id: "old", status: "ended", ended: "2026-01-02T00:00:00Z" });
+  vi.stubGlobal("fetch", (path: string) =>
+    Promise.resolve(
+      path === "/v1/experiments/old"
+        ? new Response(JSON.stringify(old))
+        : new Response(JSON.stringify({ detail: "there is none" }), { status: 404 }),
+    ),
+  );
+  const shown = show(<ExperimentPage id="old" steps="" />);
+  await vi.waitFor(() => expect(shown.querySelector(".badge")?.textContent).toBe("ended"));
+  const missing = show(<ExperimentPage id="none" steps="" />);
+  await vi.waitFor(() => expect(missing.textContent).toContain("There is no experiment none."));
+});
+
 test("a rollback wants a reason, and cancelled it asks nobody", async () => {
   const calls: unknown[] = [];
   vi.stubGlobal("fetch", (path: string, init: RequestInit) => {
@@ -121,7 +136,7 @@ test("the difference is said in words and symbols, not in colour alone", () => {
     [sample(1)],
   );
   expect(requests === undefined ? null : difference(requests)).toEqual({ text: "−1,260", tone: "same" });
-  expect(errors === undefined ? null : difference(errors)).toEqual({ text: "▲ +0.50 % worse", tone: "worse" });
+  expect(errors === undefined ? null : difference(errors)).toEqual({ text: "▲ +0.50 points worse", tone: "worse" });
   expect(p95 === undefined ? null : difference(p95)).toEqual({ text: "▼ −10 ms better", tone: "better" });
   expect(cpu === undefined ? null : difference(cpu)).toEqual({ text: "–", tone: "same" });
 });

@@ -74,7 +74,7 @@ test("weight changes and verdicts are marked, and near ones keep one text", () =
     [0, "5 %", "weight"],
     [10, "", "weight"],
     [500, "", "weight"],
-    [505, "Failed", "verdict"],
+    [505, "Failed", "failure"],
   ]);
   expect(marks(history, 400, 450)).toEqual([]);
   expect(marks(history, 0, Infinity).at(-1)?.text).toBe("Failed");

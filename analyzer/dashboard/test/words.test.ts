@@ -52,6 +52,8 @@ test("the headline says where the release is, and the next step when", () => {
 test("a rollback's consequence is in numbers", () => {
   const text = consequence(canary({ weight: 12 }), "rollback");
   expect(text).toBe("12 % of users, at most 1,240 in the last minute, go back to v1 at once. v2 keeps none.");
+  const promoting = consequence(canary({ phase: "Promoting", weight: 100 }), "rollback");
+  expect(promoting).toContain("bring it to v1 first if users must leave v2");
   expect(consequence(canary(), "promote")).toContain("75 % of users, about 8,000 seen at this weight so far, leave v1");
   expect(consequence(canary(), "promote")).toContain("It skips 45 %, 65 %.");
 });

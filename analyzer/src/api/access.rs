@@ -12,16 +12,19 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use serin_judge::time::Time;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 use subtle::{Choice, ConstantTimeEq};
 
-/// The accepted tokens of each role, and the pages that may call for people.
+/// The accepted tokens of each role, the pages that may call for people, and how long these stay signed in.
 #[derive(Debug, Clone)]
 pub struct Tokens {
     report: Vec<Token>,
     viewer: Vec<Token>,
     operator: Vec<Token>,
     origins: Vec<Origin>,
+    session_length: Duration,
 }
 
 /// What people may do.
@@ -61,6 +64,14 @@ impl Caller {
             Self::Session(session) => session.name.as_deref(),
         }
     }
+
+    /// When they are no longer who they are by themselves; never, where no session says who they are.
+    pub(super) fn expires(&self) -> Option<Time> {
+        match self {
+            Self::Open | Self::Token(_) => None,
+            Self::Session(session) => Some(session.expires),
+        }
+    }
 }
 
 /// For whom a call is.
@@ -80,7 +91,13 @@ impl Tokens {
             viewer: server.viewer_tokens.clone(),
             operator: server.operator_tokens.clone(),
             origins: server.origins.clone(),
+            session_length: server.session_length,
         }
+    }
+
+    /// How long a session lasts that begins now.
+    pub(super) fn session_length(&self) -> Duration {
+        self.session_length
     }
 
     /// Those that open a call; none: it is open.

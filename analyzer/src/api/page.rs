@@ -21,8 +21,14 @@ struct File {
 
 static FILES: &[File] = &include!(concat!(env!("OUT_DIR"), "/page.rs"));
 
-/// The files' digests, in the files' order.
-static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| FILES.iter().map(|file| tag(file.plain)).collect());
+static PAGE: LazyLock<Page> = LazyLock::new(|| Page::of(FILES));
+
+/// A page that is built in, or none.
+struct Page {
+    files: &'static [File],
+    /// The files' digests, in the files' order.
+    tags: Vec<String>,
+}
 
 /// The page's scripts and styles are files of its own, and it talks to its own host only.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -33,8 +39,8 @@ const REPORTS: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src da
 
 /// What `/` says where the page was not built in.
 const MISSING: &str = "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Serin</title></head>\
-<body><h1>Serin</h1><p>The analyzer runs, but this program was built without its dashboard. To get it, with Node 20 \
-or later:</p><pre>scripts/build-dashboard\ncargo build --release -p serin</pre>\
+<body><h1>Serin</h1><p>The analyzer runs, but this program was built without its dashboard. To get it, with Node \
+20.19 or newer and npm:</p><pre>scripts/build-dashboard\ncargo build --release -p serin</pre>\
 <p>The API works without it: <a href=\"/v1/canaries\">/v1/canaries</a>, described at \
 <a href=\"/v1/openapi.json\">/v1/openapi.json</a>. So does <code>serin status</code>.</p></body></html>\n";
 
@@ -42,10 +48,7 @@ or later:</p><pre>scripts/build-dashboard\ncargo build --release -p serin</pre>\
 #[utoipa::path(get, path = "/", tag = "dashboard",
     responses((status = 200, description = "The page", body = String, content_type = "text/html")))]
 pub(super) async fn index(headers: HeaderMap) -> Response {
-    match found("/") {
-        Some(place) => answer(place, &headers, "no-cache"),
-        None => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], MISSING).into_response(),
-    }
+    PAGE.index(&headers)
 }
 
 /// The dashboard's scripts and styles, to be cached for ever
@@ -55,19 +58,38 @@ pub(super) async fn index(headers: HeaderMap) -> Response {
         (status = 404, description = "There is no such file", body = schema::Problem,
             content_type = "application/problem+json")))]
 pub(super) async fn asset(Path(file): Path<String>, headers: HeaderMap) -> Response {
-    let path = format!("/assets/{file}");
-    match found(&path) {
-        Some(place) => answer(place, &headers, "public, max-age=31536000, immutable"),
-        None => Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).into_response(),
+    PAGE.asset(&file, &headers)
+}
+
+impl Page {
+    fn of(files: &'static [File]) -> Self {
+        Self { files, tags: files.iter().map(|file| tag(file.plain)).collect() }
+    }
+
+    fn index(&self, headers: &HeaderMap) -> Response {
+        match self.found("/") {
+            Some(place) => answer(place, headers, "no-cache"),
+            None => ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], MISSING).into_response(),
+        }
+    }
+
+    fn asset(&self, file: &str, headers: &HeaderMap) -> Response {
+        let path = format!("/assets/{file}");
+        match self.found(&path) {
+            Some(place) => answer(place, headers, "public, max-age=31536000, immutable"),
+            None => {
+                Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).into_response()
+            }
+        }
+    }
+
+    fn found(&self, path: &str) -> Option<(&'static File, &str)> {
+        let mut files = self.files.iter().zip(self.tags.iter().map(String::as_str));
+        files.find(|(file, _)| file.path == path)
     }
 }
 
-fn found(path: &str) -> Option<(&'static File, &'static str)> {
-    let files = FILES.iter().zip(TAGS.iter().map(String::as_str));
-    files.into_iter().find(|(file, _)| file.path == path)
-}
-
-fn answer((file, tag): (&'static File, &'static str), headers: &HeaderMap, cache: &'static str) -> Response {
+fn answer((file, tag): (&'static File, &str), headers: &HeaderMap, cache: &'static str) -> Response {
     let has = |name: HeaderName, part: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|value| value.trim().split(';').next() == Some(part))
@@ -150,6 +172,23 @@ mod tests {
         let (code, headers, body) = asked(&[("if-none-match", "\"old\", \"tag\"")]).await;
         assert_eq!((code, body.len()), (StatusCode::NOT_MODIFIED, 0));
         assert_eq!(headers[header::ETAG], "\"tag\"");
+    }
+
+    /// What the build script puts in where scripts/build-dashboard has not run.
+    static NOTHING: &[File] = &include!(concat!(env!("OUT_DIR"), "/no-page.rs"));
+
+    #[tokio::test]
+    async fn without_the_page_the_program_says_how_to_get_it() {
+        let page = Page::of(NOTHING);
+        let response = page.index(&HeaderMap::new());
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.expect("a body");
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        let script = "scripts/build-dashboard";
+        assert!(text.contains(script) && text.contains("cargo build --release -p serin"), "{text}");
+        assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(script).is_file());
+        assert_eq!(page.asset("index.js", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
     }
 
     #[test]

@@ -52,6 +52,7 @@ pub(super) struct ServerSpec {
     pub(super) tls: Option<TlsSpec>,
     #[serde(default)]
     pub(super) origins: Vec<String>,
+    pub(super) session_length: Option<Seconds>,
     pub(super) prometheus: Option<sources::ServerSpec>,
     #[serde(default)]
     pub(super) alerts: Vec<ReceiverSpec>,

@@ -7,11 +7,18 @@ use super::{alerts, analytics, sources};
 use crate::alerts::Receiver;
 use crate::analytics::Target;
 use crate::api::Origin;
+use crate::kinds::Seconds;
 use crate::sources::Server as Prometheus;
 use crate::tls::{Pair, PairFiles};
 use serin_contract::FieldError;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a session lasts where nothing is said: somebody's working day.
+const SESSION: Duration = Duration::from_secs(12 * 3600);
+/// Shorter ones end while somebody signs in, longer ones outlive whoever forgot to sign out.
+const SESSIONS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(7 * 24 * 3600));
 
 /// Where the analyzer listens and stores, and the tokens that it accepts.
 #[derive(Debug, Clone)]
@@ -32,6 +39,8 @@ pub struct Server {
     pub operator_tokens: Vec<Token>,
     /// Pages of other hosts that may call for people who have signed in.
     pub origins: Vec<Origin>,
+    /// How long who has signed in stays so.
+    pub session_length: Duration,
     /// The Prometheus of canaries that name none of their own.
     pub prometheus: Option<Prometheus>,
     /// Who is told of alerts.
@@ -51,6 +60,7 @@ impl Server {
             viewer_tokens: accepted("viewer", base, raw.viewer_token_file, raw.viewer_token_env)?,
             operator_tokens: accepted("operator", base, raw.operator_token_file, raw.operator_token_env)?,
             origins: compile_origins(&raw.origins)?,
+            session_length: compile_session(raw.session_length)?,
             prometheus: raw
                 .prometheus
                 .map(|prometheus| sources::compile_server(prometheus, base))
@@ -97,6 +107,15 @@ fn compile_origins(raw: &[String]) -> Result<Vec<Origin>, FieldError> {
         Origin::parse(text).map_err(|error| FieldError::new(format!("origins[{place}]"), error.message))
     };
     raw.iter().enumerate().map(one).collect()
+}
+
+fn compile_session(asked: Option<Seconds>) -> Result<Duration, FieldError> {
+    let length = asked.map_or(SESSION, |asked| asked.0);
+    if length < SESSIONS.0 || length > SESSIONS.1 {
+        let asked = String::from(Seconds(length));
+        return Err(FieldError::new("sessionLength", format!("{asked} is not allowed: 1s to 7d")));
+    }
+    Ok(length)
 }
 
 /// The pair is loaded once here, so that a wrong one is found before anything starts.

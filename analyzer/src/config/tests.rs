@@ -29,6 +29,7 @@ fn load(text: &str) -> Result<Configuration, String> {
 fn a_good_configuration_has_the_designs_defaults_and_paths_beside_the_file() {
     let configuration = load(GOOD).expect("good");
     let canary = &configuration.canaries[0];
+    assert_eq!(configuration.server.session_length.as_secs(), 12 * 3600);
     assert_eq!(configuration.server.store, super::StoreAt::Redb("/etc/serin/serin.redb".into()));
     let Router::EnvoyRoutes(routes) = &canary.router else { panic!("{:?}", canary.router) };
     assert_eq!(routes.path, Path::new("/etc/serin/routes.yaml"));
@@ -109,6 +110,16 @@ fn a_wrong_configuration_is_refused_with_the_fields_path_and_what_is_allowed() {
             "document 1: spec.reportTokenFile: is not set, and 0.0.0.0:9090 is no loopback",
         ),
         ("kind: Serin", "kind: Canary", "document 1: spec.listen: unknown field `listen`"),
+        (
+            "store: {redb",
+            "sessionLength: 8d, store: {redb",
+            "document 1: spec.sessionLength: 691200s is not allowed: 1s to 7d",
+        ),
+        (
+            "store: {redb",
+            "sessionLength: 0s, store: {redb",
+            "spec.sessionLength: 0s is not allowed: 1s to 7d",
+        ),
         ("X-User-Id", "X User", "document 2: spec.units[0]: `X User` is no header name"),
         (
             "units: [{header: X-User-Id}]",

@@ -9,13 +9,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
+/// Experiments that have ended are kept for ever; so many of them are shown, those that ended last.
+const ENDED: usize = 100;
+
 /// Everything at one moment.
 pub struct Picture {
     /// When it was taken.
     pub time: Time,
     /// The releases.
     pub canaries: Vec<CanaryView>,
-    /// The experiments.
+    /// The experiments: all that have not ended, and the last that have.
     pub experiments: Vec<ExperimentView>,
     /// The filters that have reported lately.
     pub filters: Vec<FilterView>,
@@ -38,7 +41,7 @@ impl Core {
         Picture {
             time: now,
             canaries: self.views(now),
-            experiments: draft.all().into_iter().map(|book| ExperimentView::of(book, now)).collect(),
+            experiments: draft.latest(ENDED).into_iter().map(|book| ExperimentView::of(book, now)).collect(),
             filters: self.filters.views(self.plan.revision()),
             plan_revision: self.plan.revision(),
             samples: samples.collect(),

@@ -4,6 +4,7 @@
 mod assign;
 mod change;
 mod count;
+mod latest;
 mod object;
 mod release;
 mod series;

@@ -6,6 +6,7 @@
 //! | what | bound | beyond it |
 //! |---|---|---|
 //! | an experiment in memory | its sums: steps x arms x goals | units, assignments and actions are in the store |
+//! | experiments that have ended | none: ids are never used again | the live view has the last ones, `engine/live.rs` |
 //! | experiments that run at one time | [`serin_contract::plan::experiment::MAX_EXPERIMENTS`] | another is refused |
 //! | steps of an experiment | [`book::MAX_STEPS`] | another change of shares is refused |
 //! | lines of an experiment's history | [`history::MAX_LINES`] | those after the first go |

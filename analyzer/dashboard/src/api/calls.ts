@@ -78,6 +78,8 @@ export const rollouts = (id: string): Promise<Rollout[]> => call("GET", `${pathO
 export const rollout = (id: string, started: number): Promise<RolloutReport> =>
   call("GET", `${pathOf(id)}/report?format=json&rollout=${started}`);
 
+/** One experiment, also where the live view no longer has it. */
+export const experiment = (id: string): Promise<Experiment> => call("GET", experimentPath(id));
 export const results = (id: string): Promise<Results> => call("GET", `${experimentPath(id)}/results`);
 export const experimentSeries = (id: string): Promise<{ points: ExperimentPoint[] }> =>
   call("GET", `${experimentPath(id)}/series`);

@@ -69,8 +69,8 @@ function line(name: string, color: string, data: readonly Point[], more: Part = 
 /** The vertical lines at weight changes and verdicts, and perhaps a horizontal one at a limit. */
 function markLine(palette: Palette, marks: readonly Mark[], limit?: { value: number; text: string }): Part {
   const vertical = marks.map((mark) => {
-    const verdict = mark.kind === "verdict";
-    const color = verdict ? palette.bad : palette.faint;
+    const verdict = mark.kind !== "weight";
+    const color = { weight: palette.faint, verdict: palette.text, failure: palette.bad }[mark.kind];
     return {
       xAxis: mark.time,
       label: { formatter: mark.text, color, fontSize: 10, position: "end", distance: 3 },

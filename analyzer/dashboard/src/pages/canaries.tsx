@@ -7,6 +7,7 @@ import { Filter } from "../parts/filter";
 import type { Route } from "../route";
 import { replace, write } from "../route";
 import { useShared } from "../shared";
+import { finds } from "../words/search";
 
 const PHASES: Phase[] = ["Pending", "Progressing", "Paused", "Promoting", "Succeeded", "Failed"];
 
@@ -15,16 +16,15 @@ const ORDER: Phase[] = ["Failed", "Paused", "Progressing", "Promoting", "Pending
 
 /** Those that a search and a phase leave, those first that need somebody. */
 export function chosen(canaries: readonly Canary[], search: string, phase: string): Canary[] {
-  const words = search
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== "");
-  const text = (canary: Canary): string =>
-    [idOf(canary), canary.stableVersion, canary.canaryVersion, canary.phase, canary.verdict.reason]
-      .join(" ")
-      .toLowerCase();
+  const texts = (canary: Canary): string[] => [
+    idOf(canary),
+    canary.stableVersion,
+    canary.canaryVersion,
+    canary.phase,
+    canary.verdict.reason,
+  ];
   return canaries
-    .filter((canary) => (phase === "" || canary.phase === phase) && words.every((word) => text(canary).includes(word)))
+    .filter((canary) => (phase === "" || canary.phase === phase) && finds(search, texts(canary)))
     .sort((a, b) => ORDER.indexOf(a.phase) - ORDER.indexOf(b.phase) || idOf(a).localeCompare(idOf(b)));
 }
 

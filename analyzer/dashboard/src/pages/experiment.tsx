@@ -1,7 +1,7 @@
 // One experiment: the recommendation on top, the arms, what may be concluded and when, the funnel, the end.
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { endExperiment, results as fetchResults, Refusal } from "../api/calls";
+import { endExperiment, experiment as fetchExperiment, results as fetchResults, Refusal } from "../api/calls";
 import type { Experiment, Results } from "../api/types";
 import { Boundary } from "../parts/boundary";
 import { Age, When } from "../parts/bits";
@@ -18,12 +18,13 @@ const EVERY = 5000;
 
 export function ExperimentPage({ id, steps }: { id: string; steps: string }): JSX.Element {
   const { session, view } = useShared();
-  const experiment = view.world.experiments.get(id);
+  const { experiment, asking } = useExperiment(id);
   const { results, problem } = useResults(id, experiment?.status ?? "", view.link.state === "live");
   if (experiment === undefined) {
     return (
       <p class="none">
-        There is no experiment {id} (any more). <a href="#/experiments">All experiments</a>
+        {asking ? "Looking up that experiment…" : `There is no experiment ${id}.`}{" "}
+        <a href="#/experiments">All experiments</a>
       </p>
     );
   }
@@ -49,6 +50,29 @@ export function ExperimentPage({ id, steps }: { id: string; steps: string }): JS
       )}
     </>
   );
+}
+
+/** From the live view, or asked for once where it ended too long ago to be there. */
+function useExperiment(id: string): { experiment: Experiment | undefined; asking: boolean } {
+  const { world } = useShared().view;
+  const live = world.experiments.get(id);
+  const [old, setOld] = useState<Experiment | undefined>(undefined);
+  const [asking, setAsking] = useState(true);
+  const missing = world.loaded && live === undefined;
+  useEffect(() => {
+    if (!missing) return;
+    let current = true;
+    const found = (answer: Experiment | undefined): void => {
+      if (!current) return;
+      setOld(answer);
+      setAsking(false);
+    };
+    fetchExperiment(id).then(found, () => found(undefined));
+    return () => {
+      current = false;
+    };
+  }, [id, missing]);
+  return { experiment: live ?? (old?.id === id ? old : undefined), asking };
 }
 
 function useResults(id: string, status: string, live: boolean): { results: Results | null; problem: string | null } {

@@ -7,23 +7,22 @@ import type { Route } from "../route";
 import { replace, write } from "../route";
 import { useShared } from "../shared";
 import { percent } from "../words/numbers";
+import { finds } from "../words/search";
 
 const STATES = ["running", "scheduled", "ended"] as const;
 const TONES: Record<Experiment["status"], string> = { running: "good", scheduled: "idle", ended: "done" };
+
+/** Of those that have ended the live view has so many, the last ones (analyzer/src/engine/live.rs). */
+const ENDED = 100;
 
 export const StatusBadge = ({ experiment }: { experiment: Experiment }): JSX.Element => (
   <span class={`badge ${TONES[experiment.status]}`}>{experiment.status}</span>
 );
 
 export function chosen(experiments: readonly Experiment[], search: string, status: string): Experiment[] {
-  const words = search
-    .toLowerCase()
-    .split(/\s+/)
-    .filter((word) => word !== "");
-  const text = (one: Experiment): string =>
-    [one.id, one.name, one.spec.hypothesis ?? "", one.spec.owner ?? ""].join(" ").toLowerCase();
+  const texts = (one: Experiment): string[] => [one.id, one.name, one.spec.hypothesis ?? "", one.spec.owner ?? ""];
   return experiments
-    .filter((one) => (status === "" || one.status === status) && words.every((word) => text(one).includes(word)))
+    .filter((one) => (status === "" || one.status === status) && finds(search, texts(one)))
     .sort((a, b) => STATES.indexOf(a.status) - STATES.indexOf(b.status) || a.id.localeCompare(b.id));
 }
 
@@ -76,6 +75,12 @@ export function Experiments({ route }: { route: Extract<Route, { page: "experime
           </li>
         ))}
       </ul>
+      {all.filter(({ status }) => status === "ended").length >= ENDED && (
+        <p class="note">
+          Of those that have ended, the last {ENDED} are here. <code>serin experiment list</code> has all, and an
+          older one's address still shows it.
+        </p>
+      )}
     </>
   );
 }

@@ -118,6 +118,9 @@ export function consequence(canary: Canary, deed: Deed): string {
   const lastMinute = `at most ${count(traffic.canaryUsersLastMinute)} in the last minute`;
   switch (deed) {
     case "rollback":
+      if (canary.phase === "Promoting") {
+        return `${percent(weight)} of users, ${lastMinute}, go to the stable Deployment at once. It is being given ${canaryVersion}'s pods, and a rollback does not take that back: bring it to ${stableVersion} first if users must leave ${canaryVersion}.`;
+      }
       return weight > 0
         ? `${percent(weight)} of users, ${lastMinute}, go back to ${stableVersion} at once. ${canaryVersion} keeps none.`
         : `No users are on ${canaryVersion} now. The release ends and everybody stays on ${stableVersion}.`;

@@ -35,6 +35,9 @@ export function percent(value: number | null | undefined): string {
 /** A part with two decimals, where rates stand below one another: `0.40 %`. */
 export const rate = (value: number | null | undefined): string => (isNumber(value) ? `${value.toFixed(2)} %` : DASH);
 
+/** How far two parts lie apart: `0.40 points`; in percent one would take it for a part of the smaller one. */
+export const points = (value: number): string => `${value.toFixed(2)} points`;
+
 /** A latency in seconds: `8.96 ms`, `1.25 s`. */
 export function latency(seconds: number | null | undefined): string {
   if (!isNumber(seconds)) return DASH;

@@ -6,15 +6,17 @@ use super::super::listener::Connection;
 use super::super::problem::Problem;
 use super::super::schema::{self, LiveErrors};
 use super::{CLIENTS, Live, Place};
+use crate::engine::now;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serin_judge::time::Time;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 /// A client that takes no frame for so long has gone.
 const WRITE: Duration = Duration::from_secs(10);
@@ -80,6 +82,7 @@ impl Client {
     async fn frames(&mut self, live: &Live) -> Result<CloseFrame, Gone> {
         let connection = self.connection.take();
         let mut ended = std::pin::pin!(ended(connection.as_ref()));
+        let mut expired = std::pin::pin!(expired(self.caller.expires()));
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -109,10 +112,11 @@ impl Client {
                         return Err(Gone);
                     }
                     if !still_admits(&self.shared, &self.caller) {
-                        return Ok(goodbye(close_code::POLICY, "the session has ended: sign in again"));
+                        return Ok(signed_out());
                     }
                     self.send(Message::Ping(Vec::new().into())).await?;
                 }
+                () = &mut expired => return Ok(signed_out()),
                 () = &mut ended => return Ok(stopping()),
             }
         }
@@ -132,6 +136,22 @@ async fn ended(connection: Option<&Connection>) {
         Some(connection) => connection.ended().await,
         None => std::future::pending().await,
     }
+}
+
+/// Over at this moment, by the clock that sessions are held against: it may be set meanwhile.
+async fn expired(at: Option<Time>) {
+    let Some(at) = at else { return std::future::pending().await };
+    loop {
+        let left = at.since(now());
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+    }
+}
+
+fn signed_out() -> CloseFrame {
+    goodbye(close_code::POLICY, "the session has ended: sign in again")
 }
 
 fn stopping() -> CloseFrame {

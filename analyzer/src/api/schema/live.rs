@@ -49,7 +49,7 @@ pub struct LiveFrame {
     /// Releases that are gone, as `<namespace>/<name>`.
     #[schema(required = false, nullable = false)]
     pub removed_canaries: Option<Vec<String>>,
-    /// The experiments.
+    /// The experiments: all that have not ended, and the 100 that ended last.
     #[schema(required = false, nullable = false)]
     pub experiments: Option<Vec<Experiment>>,
     /// Ids of experiments that are gone.

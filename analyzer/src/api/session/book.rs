@@ -8,8 +8,6 @@ use std::fmt::Write;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long a session lasts.
-pub(super) const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Sessions at one time; of more, the one that would end first ends.
 const MOST: usize = 1000;
 
@@ -37,7 +35,7 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A new session and its id.
+    /// A new session of this length, and its id.
     ///
     /// # Errors
     /// When the system gives no random numbers.
@@ -45,6 +43,7 @@ impl Sessions {
         &self,
         token: &[u8],
         name: Option<String>,
+        length: Duration,
         now: Time,
     ) -> Result<(String, Session), getrandom::Error> {
         let mut random = [0; 32];
@@ -53,7 +52,8 @@ impl Sessions {
         for byte in random {
             let _ = write!(id, "{byte:02x}");
         }
-        let session = Session { key: key(&id), token: Token::of_bytes(token), name, expires: now.plus(LIFE) };
+        let session =
+            Session { key: key(&id), token: Token::of_bytes(token), name, expires: now.plus(length) };
         let mut all = self.all();
         all.retain(|_, session| session.expires > now);
         if all.len() >= MOST
@@ -89,11 +89,13 @@ fn key(id: &str) -> Key {
 mod tests {
     use super::*;
 
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
     #[test]
-    fn a_session_stands_for_half_a_day_and_until_its_end() {
+    fn a_session_stands_for_its_length_and_until_its_end() {
         let sessions = Sessions::default();
-        let (id, session) = sessions.open(b"a-token", Some("kim".into()), Time(0)).expect("random");
-        let (other, _) = sessions.open(b"a-token", None, Time(0)).expect("random");
+        let (id, session) = sessions.open(b"a-token", Some("kim".into()), DAY / 2, Time(0)).expect("random");
+        let (other, _) = sessions.open(b"a-token", None, DAY / 2, Time(0)).expect("random");
         assert_ne!(id, other);
         let last = Time(12 * 3_600_000 - 1);
         assert_eq!(sessions.find(&id, last).and_then(|session| session.name).as_deref(), Some("kim"));
@@ -108,7 +110,7 @@ mod tests {
     #[test]
     fn of_too_many_the_one_that_ends_first_goes() {
         let sessions = Sessions::default();
-        let open = |time| sessions.open(b"a-token", None, Time(time)).expect("random").0;
+        let open = |time| sessions.open(b"a-token", None, DAY / 2, Time(time)).expect("random").0;
         let ids: Vec<String> = (0..=MOST as u64).map(open).collect();
         assert_eq!(sessions.all().len(), MOST);
         assert!(sessions.find(&ids[0], Time(0)).is_none() && sessions.find(&ids[1], Time(0)).is_some());

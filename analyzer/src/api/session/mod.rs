@@ -95,13 +95,16 @@ pub(super) async fn open(
         audit::refused("/v1/session", peer, "too many failed sign-ins");
         Problem::too_many(wait)
     })?;
-    let role = shared.tokens().role(token.as_bytes());
+    let (role, length) = {
+        let tokens = shared.tokens();
+        (tokens.role(token.as_bytes()), tokens.session_length())
+    };
     if role == Role::None {
         shared.attempts.failed(address, now);
         audit::refused("/v1/session", peer, "no valid token");
         return Err(Problem::new(StatusCode::UNAUTHORIZED, "this token is not known"));
     }
-    let (id, session) = shared.sessions.open(token.as_bytes(), name, now).map_err(|error| {
+    let (id, session) = shared.sessions.open(token.as_bytes(), name, length, now).map_err(|error| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the system gives no random numbers: {error}"))
     })?;
     audit::signed_in(session.name.as_deref(), role.name(), peer);
@@ -113,7 +116,7 @@ pub(super) async fn open(
         can_sign_in: true,
     };
     let mut response = Json(view).into_response();
-    set_cookie(is_secure(&shared, &headers), &mut response, &id, book::LIFE.as_secs());
+    set_cookie(is_secure(&shared, &headers), &mut response, &id, length.as_secs());
     Ok(response)
 }
 

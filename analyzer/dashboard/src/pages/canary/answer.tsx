@@ -12,6 +12,8 @@ export function Answer({ id, canary, old }: { id: string; canary: Canary; old: b
   const { evidence: found, window } = canary.summary;
   const errors = canary.words.errors === null ? odds(found.odds_ratio) : sentence(canary.words.errors);
   const slow = canary.words.latency === null ? null : sentence(canary.words.latency);
+  // Once everybody is to have the canary its users are compared with nobody, and nothing is rolled back for evidence.
+  const judged = canary.phase !== "Promoting" && canary.phase !== "Succeeded";
   const compared = window.stable.requests + window.canary.requests > 0;
   return (
     <section class={`card answer ${tone}`} aria-label="Where the release is">
@@ -40,7 +42,7 @@ export function Answer({ id, canary, old }: { id: string; canary: Canary; old: b
           {errors} {slow}
         </p>
       )}
-      {compared && canary.phase !== "Succeeded" && (
+      {compared && judged && (
         <p class="words faint">
           Evidence against the canary: errors E = {evidence(found.errors)}, slowness E = {evidence(found.slow)}; a
           rollback at {evidence(found.threshold)}.

@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import type { Canary, Filter } from "../../api/types";
 import { Card } from "../../parts/bits";
+import { Table } from "../../parts/table";
 import { useNow, useShared } from "../../shared";
 import { clockOf, length, utc } from "../../words/time";
 
@@ -34,30 +35,18 @@ export function Filters({ canary }: { canary: Canary }): JSX.Element {
         </p>
       )}
       {world.filters.length > 0 && (
-        <div class="scroll filters" tabIndex={0} role="region" aria-label="Filters, as a table">
-          <table class="numbers">
-            <thead>
-              <tr>
-                <th scope="col">Node</th>
-                <th scope="col">Instance</th>
-                <th scope="col">Plan</th>
-                <th scope="col">Last report, at {clockOf(then)}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {world.filters.map((filter) => (
-                <tr key={filter.instance}>
-                  <th scope="row">{filter.node}</th>
-                  <td>{filter.instance}</td>
-                  <td>{filter.pending ? `${filter.planRevision} (old)` : filter.planRevision}</td>
-                  <td class={late(filter, then) ? "worse" : ""} title={utc(filter.lastSeen)}>
-                    {length(then - filter.lastSeen)} before
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Filters" heads={["Node", "Instance", "Plan", `Last report, at ${clockOf(then)}`]} tall>
+          {world.filters.map((filter) => (
+            <tr key={filter.instance}>
+              <th scope="row">{filter.node}</th>
+              <td>{filter.instance}</td>
+              <td>{filter.pending ? `${filter.planRevision} (old)` : filter.planRevision}</td>
+              <td class={late(filter, then) ? "worse" : ""} title={utc(filter.lastSeen)}>
+                {length(then - filter.lastSeen)} before
+              </td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Card>
   );

@@ -1,14 +1,17 @@
 // The last minute of both versions side by side, and which is better.
 import type { JSX } from "preact";
-import type { Canary, Sample, SampleOfVersion } from "../../api/types";
+import type { Arm, Canary, Sample, SampleOfVersion } from "../../api/types";
 import { Key } from "../../parts/bits";
-import { bytes, count, latency, percent, rate, signed, whole } from "../../words/numbers";
+import { Table } from "../../parts/table";
+import { bytes, count, latency, percent, points, rate, signed, whole } from "../../words/numbers";
 
 interface Row {
   name: string;
   stable: number | null;
   canary: number | null;
   write: (value: number) => string;
+  /** How the difference is written, where not like the values. */
+  apart?: (size: number) => string;
   /** Whether less is better; null where neither is. */
   lessIsBetter: boolean | null;
 }
@@ -17,7 +20,7 @@ interface Row {
 export function rows(canary: Canary, samples: readonly Sample[]): Row[] {
   const { window } = canary.summary;
   const { requestsPerMinute } = canary.traffic;
-  const last = (of: (version: SampleOfVersion) => number | null, arm: "stable" | "canary"): number | null => {
+  const last = (of: (version: SampleOfVersion) => number | null, arm: Arm): number | null => {
     const sample = samples.at(-1);
     return sample === undefined ? null : of(sample.versions[arm]);
   };
@@ -45,6 +48,7 @@ export function rows(canary: Canary, samples: readonly Sample[]): Row[] {
       stable: window.stable.error_rate,
       canary: window.canary.error_rate,
       write: rate,
+      apart: points,
       lessIsBetter: true,
     },
     {
@@ -54,7 +58,7 @@ export function rows(canary: Canary, samples: readonly Sample[]): Row[] {
       write: latency,
       lessIsBetter: true,
     },
-    measured("CPU", (version) => version.cpu_percent, percent),
+    { ...measured("CPU", (version) => version.cpu_percent, percent), apart: points },
     measured("Memory", (version) => version.memory_bytes, bytes),
   ];
 }
@@ -63,49 +67,41 @@ export function rows(canary: Canary, samples: readonly Sample[]): Row[] {
 export function difference(row: Row): { text: string; tone: "better" | "worse" | "same" } {
   if (row.stable === null || row.canary === null) return { text: "–", tone: "same" };
   const by = row.canary - row.stable;
-  const text = signed(by, row.write);
+  const text = signed(by, row.apart ?? row.write);
   if (row.lessIsBetter === null || row.write(row.canary) === row.write(row.stable)) return { text, tone: "same" };
   return by < 0 === row.lessIsBetter
     ? { text: `▼ ${text} better`, tone: "better" }
     : { text: `▲ ${text} worse`, tone: "worse" };
 }
 
+const head = (arm: Arm, name: string): JSX.Element => (
+  <span class="together">
+    <Key arm={arm} />
+    {name}
+  </span>
+);
+
 export function Numbers({ canary, samples }: { canary: Canary; samples: readonly Sample[] }): JSX.Element {
   const cell = (row: Row, value: number | null): string => (value === null ? "–" : row.write(value));
   return (
     <section class="card">
       <h3>The last minute</h3>
-      <div class="scroll" tabIndex={0} role="region" aria-label="The last minute, as a table">
-        <table class="numbers">
-          <thead>
-            <tr>
-              <th scope="col">Metric</th>
-              <th scope="col">
-                <Key arm="stable" />
-                Stable
-              </th>
-              <th scope="col">
-                <Key arm="canary" />
-                Canary
-              </th>
-              <th scope="col">Difference</th>
+      <Table
+        label="The last minute"
+        heads={["Metric", head("stable", "Stable"), head("canary", "Canary"), "Difference"]}
+      >
+        {rows(canary, samples).map((row) => {
+          const { text, tone } = difference(row);
+          return (
+            <tr key={row.name}>
+              <th scope="row">{row.name}</th>
+              <td>{cell(row, row.stable)}</td>
+              <td>{cell(row, row.canary)}</td>
+              <td class={`long ${tone}`}>{text}</td>
             </tr>
-          </thead>
-          <tbody>
-            {rows(canary, samples).map((row) => {
-              const { text, tone } = difference(row);
-              return (
-                <tr key={row.name}>
-                  <th scope="row">{row.name}</th>
-                  <td>{cell(row, row.stable)}</td>
-                  <td>{cell(row, row.canary)}</td>
-                  <td class={`long ${tone}`}>{text}</td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+          );
+        })}
+      </Table>
       <p class="note">
         In the whole rollout: {whole(canary.totals.stable.requests)} requests of stable with{" "}
         {whole(canary.totals.stable.errors)} errors, {whole(canary.totals.canary.requests)} of the canary with{" "}

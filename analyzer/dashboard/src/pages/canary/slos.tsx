@@ -5,6 +5,7 @@ import type { Canary, Sample, Slo, Standing } from "../../api/types";
 import { Canvas } from "../../charts/chart";
 import { gauge, gaugeStart } from "../../charts/round";
 import { Card, Key, When } from "../../parts/bits";
+import { Table } from "../../parts/table";
 import { useShared } from "../../shared";
 import { latency, percent } from "../../words/numbers";
 
@@ -139,33 +140,20 @@ export function Limits({ canary }: { canary: Canary }): JSX.Element | null {
         </p>
       ))}
       {canary.metrics.length > 0 && (
-        <div class="scroll" tabIndex={0} role="region" aria-label="Limits, as a table">
-          <table class="numbers">
-            <thead>
-              <tr>
-                <th scope="col">Metric</th>
-                <th scope="col">Stable</th>
-                <th scope="col">Canary</th>
-                <th scope="col">State</th>
-                <th scope="col">A breach means</th>
-              </tr>
-            </thead>
-            <tbody>
-              {canary.metrics.map((limit) => (
-                <tr key={limit.name}>
-                  <th scope="row">{limit.name}</th>
-                  <td>{limit.stable === null ? "–" : Number(limit.stable.toPrecision(4))}</td>
-                  <td>{limit.canary === null ? "–" : Number(limit.canary.toPrecision(4))}</td>
-                  <td class={limit.state === "broken" ? "long worse" : "long"}>
-                    {limit.state}
-                    {limit.reason !== null && `: ${limit.reason}`}
-                  </td>
-                  <td>{limit.onBreach}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <Table label="Limits" heads={["Metric", "Stable", "Canary", "State", "A breach means"]}>
+          {canary.metrics.map((limit) => (
+            <tr key={limit.name}>
+              <th scope="row">{limit.name}</th>
+              <td>{limit.stable === null ? "–" : Number(limit.stable.toPrecision(4))}</td>
+              <td>{limit.canary === null ? "–" : Number(limit.canary.toPrecision(4))}</td>
+              <td class={limit.state === "broken" ? "long worse" : "long"}>
+                {limit.state}
+                {limit.reason !== null && `: ${limit.reason}`}
+              </td>
+              <td>{limit.onBreach}</td>
+            </tr>
+          ))}
+        </Table>
       )}
     </Card>
   );

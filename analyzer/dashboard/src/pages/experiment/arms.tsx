@@ -2,6 +2,7 @@
 import type { JSX } from "preact";
 import type { Comparison, Experiment, Results } from "../../api/types";
 import { Card } from "../../parts/bits";
+import { Table } from "../../parts/table";
 import { count, evidence, percent, rate, whole } from "../../words/numbers";
 
 /** From left to right where a value lies between 0 and `top`, in percent of the width. */
@@ -12,53 +13,49 @@ export function Arms({ experiment, results }: { experiment: Experiment; results:
   const top = Math.max(0.01, ...arms.map(({ seen }) => seen?.wilson_interval[1] ?? 0)) * 1.05;
   return (
     <Card title={`Arms: ${results.comparisons[0]?.goal ?? "conversions"}`}>
-      <div class="scroll" tabIndex={0} role="region" aria-label="Arms, as a table">
-        <table class="numbers">
-          <thead>
-            <tr>
-              <th scope="col">Arm</th>
-              <th scope="col">Share</th>
-              <th scope="col">Exposures</th>
-              <th scope="col">Conversions</th>
-              <th scope="col">Rate</th>
-              <th scope="col">95 % (Wilson)</th>
-              <th scope="col">
-                <span class="unseen">Drawn</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {arms.map(({ name, seen }) => (
-              <tr key={name}>
-                <th scope="row">{name}</th>
-                <td>{percent(experiment.shares[name])}</td>
-                <td>{whole(seen?.exposures ?? 0)}</td>
-                <td>{whole(seen?.conversions ?? 0)}</td>
-                <td>{rate(seen?.conversion_rate)}</td>
-                <td>
-                  {seen === undefined
-                    ? "–"
-                    : `${seen.wilson_interval[0].toFixed(2)} to ${rate(seen.wilson_interval[1])}`}
-                </td>
-                <td>
-                  {seen !== undefined && (
-                    <span class="interval" aria-hidden="true">
-                      <span
-                        class="range"
-                        style={{
-                          left: place(seen.wilson_interval[0], top),
-                          right: `calc(100% - ${place(seen.wilson_interval[1], top)})`,
-                        }}
-                      />
-                      <span class="point" style={{ left: place(seen.conversion_rate, top) }} />
-                    </span>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label="Arms"
+        heads={[
+          "Arm",
+          "Share",
+          "Exposures",
+          "Conversions",
+          "Rate",
+          "95 % (Wilson)",
+          <span key="drawn" class="unseen">
+            Drawn
+          </span>,
+        ]}
+      >
+        {arms.map(({ name, seen }) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td>{percent(experiment.shares[name])}</td>
+            <td>{whole(seen?.exposures ?? 0)}</td>
+            <td>{whole(seen?.conversions ?? 0)}</td>
+            <td>{rate(seen?.conversion_rate)}</td>
+            <td>
+              {seen === undefined
+                ? "–"
+                : `${seen.wilson_interval[0].toFixed(2)} to ${rate(seen.wilson_interval[1])}`}
+            </td>
+            <td>
+              {seen !== undefined && (
+                <span class="interval" aria-hidden="true">
+                  <span
+                    class="range"
+                    style={{
+                      left: place(seen.wilson_interval[0], top),
+                      right: `calc(100% - ${place(seen.wilson_interval[1], top)})`,
+                    }}
+                  />
+                  <span class="point" style={{ left: place(seen.conversion_rate, top) }} />
+                </span>
+              )}
+            </td>
+          </tr>
+        ))}
+      </Table>
     </Card>
   );
 }
@@ -78,39 +75,35 @@ export function Comparisons({ results }: { results: Results }): JSX.Element | nu
   if (results.comparisons.length === 0) return null;
   return (
     <Card title="Against control">
-      <div class="scroll" tabIndex={0} role="region" aria-label="Comparisons, as a table">
-        <table class="numbers">
-          <thead>
-            <tr>
-              <th scope="col">Goal</th>
-              <th scope="col">Arm</th>
-              <th scope="col">Lift (95 %, at any time)</th>
-              <th scope="col">p, at any time</th>
-              <th scope="col">p, one look</th>
-              <th scope="col">Users still needed for one look</th>
-            </tr>
-          </thead>
-          <tbody>
-            {results.comparisons.map((one) => (
-              <tr key={`${one.goal} ${one.arm}`}>
-                <th scope="row">{one.goal}</th>
-                <td>{one.arm}</td>
-                <td>{lift(one)}</td>
-                <td class={one.significant_at_any_time ? "certain" : ""}>
-                  {evidence(one.always_valid_p_value_holm)}
-                  {one.significant_at_any_time && " ✓ certain"}
-                </td>
-                <td>{evidence(one.p_value_holm)}</td>
-                <td>
-                  {one.sample_size === null
-                    ? "–"
-                    : `${count(one.sample_size.missing)} of ${count(one.sample_size.per_arm)} an arm`}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <Table
+        label="Comparisons"
+        heads={[
+          "Goal",
+          "Arm",
+          "Lift (95 %, at any time)",
+          "p, at any time",
+          "p, one look",
+          "Users still needed for one look",
+        ]}
+      >
+        {results.comparisons.map((one) => (
+          <tr key={`${one.goal} ${one.arm}`}>
+            <th scope="row">{one.goal}</th>
+            <td>{one.arm}</td>
+            <td>{lift(one)}</td>
+            <td class={one.significant_at_any_time ? "certain" : ""}>
+              {evidence(one.always_valid_p_value_holm)}
+              {one.significant_at_any_time && " ✓ certain"}
+            </td>
+            <td>{evidence(one.p_value_holm)}</td>
+            <td>
+              {one.sample_size === null
+                ? "–"
+                : `${count(one.sample_size.missing)} of ${count(one.sample_size.per_arm)} an arm`}
+            </td>
+          </tr>
+        ))}
+      </Table>
       <p class="note">
         Looking daily, and free to stop: trust "p, at any time" and the lift's interval. One look at a size fixed
         beforehand: "p, one look". With a sample ratio mismatch trust none of them.
