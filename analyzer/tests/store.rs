@@ -59,7 +59,7 @@ fn format_of(path: &std::path::Path) -> u64 {
     table.get("format").expect("reads").expect("is there").value()
 }
 
-/// A file as the version before wrote it: no inbox, and marks as they are now.
+/// A file as a version before wrote it: no inbox, and marks as they are now.
 fn of_format(path: &std::path::Path, format: u64) {
     let marks: TableDefinition<u64, &[u8]> = TableDefinition::new("marks");
     let snapshots: TableDefinition<&str, &[u8]> = TableDefinition::new("snapshots");
@@ -78,16 +78,22 @@ fn of_format(path: &std::path::Path, format: u64) {
 }
 
 #[test]
-fn a_store_of_the_version_before_is_brought_up_to_date() {
+fn a_store_of_a_version_before_is_brought_up_to_date() {
+    for format in [1, 2] {
+        is_brought_up_to_date(format);
+    }
+}
+
+fn is_brought_up_to_date(format: u64) {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("serin.redb");
-    of_format(&path, 1);
+    of_format(&path, format);
     let store = Redb::open(&path).expect("opens");
     assert_eq!(store.marks(Time(1000)).expect("reads")[&Instance(1)].sequence, 5);
     let stored = store.canary("default/shop").expect("reads").expect("is there");
     assert_eq!((stored.snapshot.offset, stored.snapshot.cursor, store.cursor().expect("reads")), (3, 0, 0));
     drop(store);
-    assert_eq!(format_of(&path), 2);
+    assert_eq!(format_of(&path), 3);
 }
 
 #[test]

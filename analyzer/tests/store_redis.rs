@@ -8,9 +8,12 @@ mod suite;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use redis::IntoConnectionInfo;
-use redis_server::Server;
+use redis_server::{Cluster, Server};
+use serin::experiments::events::Deed;
 use serin::metrics::Metrics;
-use serin::store::{Lock, Redis, RedisSettings, Standing, Store, StoreError, Write};
+use serin::store::{
+    EventCall, Intaken, Lock, Post, Redis, RedisSettings, Standing, Store, StoreError, Write,
+};
 use serin_contract::Report;
 use serin_contract::report::Instance;
 use serin_judge::time::Time;
@@ -39,6 +42,47 @@ fn redis_keeps_every_promise_of_a_store() {
         let store: Arc<dyn Store> = Arc::new(server.store(&format!("case-{number}")));
         case(&store);
     }
+}
+
+#[test]
+fn in_a_cluster_the_store_is_found_from_any_node_and_followed_when_its_slot_moves() {
+    let cluster = Cluster::start();
+    for (number, (what, case)) in suite::CASES.into_iter().enumerate() {
+        println!("{what}");
+        let prefix = format!("case-{number}");
+        let (_, elsewhere) = cluster.nodes_of(&prefix);
+        let store: Arc<dyn Store> = Arc::new(elsewhere.store(&prefix));
+        case(&store);
+    }
+
+    let (home, other) = cluster.nodes_of("serin");
+    let (leader, taker) = (other.store("serin"), home.store("serin"));
+    let token = mine(leader.lock(&who("leader"), LIFE, None).expect("answers"));
+    let call = |key: &str| EventCall { key: Some(key.to_owned()), events: vec![suite::conversion(1)] };
+    let take = |number: u64| {
+        taker.take(&[&suite::a_report(1, number, number)], Time(1))?;
+        taker.take_events(&[call(&number.to_string())], Time(1))
+    };
+    leader.commit(&[suite::snapshot("default/shop", 1), Write::Cursor(1)]).expect("commits");
+    take(1).expect("takes");
+    for (round, way) in [(home, other), (other, home)].into_iter().enumerate() {
+        let number = round as u64 + 2;
+        cluster.migrate("serin", way, || {
+            // Some keys are here and some there: no script can run, and nothing of it is written.
+            let told = take(number).expect_err("is on its way").to_string();
+            assert!(told.contains("store unavailable"), "{told}");
+        });
+        take(number).expect("takes");
+        leader.commit(&[Write::Cursor(number)]).expect("commits");
+        assert_eq!(mine(leader.lock(&who("leader"), LIFE, Some(&token)).expect("answers")), token);
+        assert_eq!(taker.cursor().expect("reads"), number);
+        assert!(taker.plan().expect("reads").is_none(), "also what is asked in a transaction");
+    }
+    assert_eq!(leader.inbox(0, 99).expect("reads").len(), 6, "each report and each call once");
+    assert!(!taker.take_events(&[call("1")], Time(1)).expect("takes")[0].1, "known by its key as before");
+    leader.unlock(&token).expect("answers");
+    // What a backup reads is read from the node that has it.
+    assert_eq!(lines(&other.store("serin")), lines(&home.store("serin")));
 }
 
 #[test]
@@ -108,7 +152,12 @@ fn reports_that_several_analyzers_take_at_once_are_in_once_and_each_in_its_sende
                     let reports: Vec<Report> =
                         (1..=5).map(|instance| suite::a_report(instance, sequence, sequence)).collect();
                     let taken = store.take(&reports.iter().collect::<Vec<_>>(), Time(1)).expect("takes");
-                    assert!(taken.reports.iter().all(|(acknowledged, _)| *acknowledged >= sequence));
+                    let is_in = |taken: &Intaken| match taken {
+                        Intaken::New => true,
+                        Intaken::Known(highest) => *highest >= sequence,
+                        Intaken::Refused => false,
+                    };
+                    assert!(taken.reports.iter().all(is_in));
                 }
             });
         }
@@ -117,15 +166,84 @@ fn reports_that_several_analyzers_take_at_once_are_in_once_and_each_in_its_sende
     let inbox = store.inbox(0, 10_000).expect("reads");
     assert_eq!(inbox.len(), 250);
     for instance in 1..=5 {
-        let own = inbox.iter().filter(|(_, report)| report.instance == Instance(instance));
-        assert!(own.map(|(_, report)| report.sequence).eq(1..=50));
+        let of = |(_, post): &(u64, Post)| match post {
+            Post::Report(report) => (report.instance == Instance(instance)).then_some(report.sequence),
+            Post::Events(_) => None,
+        };
+        assert!(inbox.iter().filter_map(of).eq(1..=50));
     }
     assert_eq!(store.marks(Time(1)).expect("reads").len(), 5);
     let empty = suite::a_report(9, 1, 0);
     for _ in 0..2 {
         let taken = store.take(&[&empty], Time(1)).expect("takes");
-        assert_eq!(taken.reports, [(1, true)], "an empty report leaves no mark and is empty again");
+        assert_eq!(taken.reports, [Intaken::New], "an empty report leaves no mark and is empty again");
     }
+}
+
+#[test]
+fn one_sender_more_than_can_be_is_refused_at_every_analyzer_and_known_ones_go_on() {
+    let server = Server::start(&[]);
+    let [one, other] = [server.store("serin"), server.store("serin")].map(|store| store.with_senders(3));
+    let take = |store: &Redis, instance, sequence| {
+        store.take(&[&suite::a_report(instance, sequence, 1)], Time(1)).expect("takes").reports[0]
+    };
+    // In one call as well as one by one.
+    let reports = [1, 2].map(|instance| suite::a_report(instance, 1, 1));
+    let taken = one.take(&reports.iter().collect::<Vec<_>>(), Time(1)).expect("takes");
+    assert_eq!(taken.reports, [Intaken::New, Intaken::New]);
+    assert_eq!((take(&other, 3, 1), take(&other, 4, 1)), (Intaken::New, Intaken::Refused));
+    let empty = suite::a_report(4, 1, 0);
+    assert_eq!(one.take(&[&empty], Time(1)).expect("takes").reports, [Intaken::Refused]);
+    assert_eq!((take(&one, 3, 1), take(&one, 3, 2)), (Intaken::Known(1), Intaken::New));
+    assert_eq!(one.inbox(0, 9).expect("reads").len(), 4, "nothing of who was refused");
+    // A day later there is room again.
+    one.sweep(Time(24 * 3600 * 1000 + 1)).expect("sweeps");
+    assert_eq!(take(&other, 4, 1), Intaken::New);
+}
+
+#[test]
+fn a_call_with_events_that_comes_twice_also_to_two_analyzers_is_in_once_and_answered_as_before() {
+    let server = Server::start(&[]);
+    let call = |key: &str, events| EventCall { key: Some(key.to_owned()), events };
+    let answers: Vec<(u64, bool)> = std::thread::scope(|scope| {
+        let told: Vec<_> = (0..4)
+            .map(|_| {
+                let store = server.store("serin");
+                let calls: Vec<EventCall> = (1..=20)
+                    .map(|key| call(&key.to_string(), vec![suite::conversion(key), suite::conversion(key)]))
+                    .collect();
+                scope.spawn(move || {
+                    let both = calls.chunks(7).map(|some| store.take_events(some, Time(9)).expect("takes"));
+                    both.flatten().map(|(kept, new)| (kept.accepted, new)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        told.into_iter().flat_map(|thread| thread.join().expect("ends")).collect()
+    });
+    assert!(answers.len() == 80 && answers.iter().all(|(accepted, _)| *accepted == 2));
+    assert_eq!(answers.iter().filter(|(_, new)| *new).count(), 20, "each key is new once");
+    let store = server.store("serin");
+    assert_eq!(store.inbox(0, 1000).expect("reads").len(), 20);
+    let kept = store.key("7").expect("reads").expect("is there");
+    assert_eq!((kept.time, kept.accepted, kept.unexposed), (Time(9), 2, 2));
+    assert!(server.ask::<u64>(&["PTTL", "{serin}:experiment-keys:7"]) > 47 * 3600 * 1000);
+}
+
+#[test]
+fn an_answer_to_events_knows_whose_exposure_waits_to_be_counted() {
+    let server = Server::start(&[]);
+    let store = server.store("serin");
+    store.commit(&[suite::unit_write("button", 1, 0)]).expect("commits");
+    let unexposed = |events| {
+        let call = EventCall { key: None, events };
+        store.take_events(&[call], Time(9)).expect("takes")[0].0.unexposed
+    };
+    // 1 is counted as exposed, 2 is exposed by the call itself, 3 only after its conversion.
+    let shown = |unit| suite::event(unit, Deed::Exposure);
+    let events = vec![suite::conversion(1), shown(2), suite::conversion(2), suite::conversion(3), shown(3)];
+    assert_eq!(unexposed(events), 1);
+    assert_eq!(unexposed(vec![suite::conversion(2), suite::conversion(3), suite::conversion(4)]), 1);
+    assert_eq!(store.inbox(0, 9).expect("reads").len(), 2, "what is nobody's waits too");
 }
 
 #[test]
@@ -190,9 +308,11 @@ fn a_redis_that_is_full_takes_nothing_at_all_and_says_so() {
     store.commit(&[Write::Cursor(1)]).expect("commits");
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "1mb"]);
     let report = suite::a_report(1, 1, 1);
+    let events = EventCall { key: Some("a key".into()), events: vec![suite::conversion(1)] };
     for error in [
         store.commit(&[Write::Cursor(2), suite::snapshot("default/shop", 1)]).expect_err("is full"),
         store.take(&[&report], Time(1)).expect_err("is full"),
+        store.take_events(std::slice::from_ref(&events), Time(1)).expect_err("is full"),
     ] {
         assert!(error.to_string().contains("store unavailable: Redis is full"), "{error}");
     }
@@ -204,6 +324,8 @@ fn a_redis_that_is_full_takes_nothing_at_all_and_says_so() {
     let _: String = server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     store.commit(&[Write::Cursor(2)]).expect("commits");
     store.take(&[&report], Time(1)).expect("takes");
+    assert!(store.key("a key").expect("reads").is_none(), "the call that was refused is new");
+    assert!(store.take_events(&[events], Time(1)).expect("takes")[0].1);
 }
 
 #[test]
@@ -213,10 +335,12 @@ fn a_redis_of_the_version_before_is_brought_up_to_date_and_one_of_a_newer_is_ref
     let mut snapshot = serde_json::to_value(snapshot).expect("JSON");
     snapshot.as_object_mut().expect("an object").remove("cursor");
     let _: u64 = server.ask(&["HSET", "{old}:snapshots", "default/shop", &snapshot.to_string()]);
-    let _: String = server.ask(&["SET", "{old}:format", "1"]);
-    let stored = server.store("old").canary("default/shop").expect("reads").expect("is there");
-    assert_eq!((stored.snapshot.offset, stored.snapshot.cursor), (3, 0));
-    assert_eq!(server.ask::<u64>(&["GET", "{old}:format"]), 2);
+    for format in ["1", "2"] {
+        let _: String = server.ask(&["SET", "{old}:format", format]);
+        let stored = server.store("old").canary("default/shop").expect("reads").expect("is there");
+        assert_eq!((stored.snapshot.offset, stored.snapshot.cursor), (3, 0));
+        assert_eq!(server.ask::<u64>(&["GET", "{old}:format"]), 3);
+    }
 
     let _: String = server.ask(&["SET", "{new}:format", "99"]);
     let opened = Redis::open(server.settings("new"), Metrics::new().expect("metrics").store.clone());
@@ -260,15 +384,16 @@ fn a_store_goes_to_redis_and_back_and_is_the_same() {
             Write::Mark(Instance(1), serin::store::Mark { sequence: 9, time: now, node: "gw".into() }),
             Write::Key("a key".into(), serin::store::KeptAnswer { time: now, accepted: 2, unexposed: 0 }),
             Write::Cursor(5 << 22),
-            Write::Inbox(6 << 22, Box::new(suite::a_report(1, 10, 3))),
+            Write::Inbox(6 << 22, Post::Events(vec![suite::conversion(5)])),
+            Write::Inbox(7 << 22, Post::Report(Box::new(suite::a_report(1, 10, 3)))),
         ])
         .expect("commits");
     let written = lines(&first);
-    assert_eq!(written.len(), 13);
-    assert_eq!(written[0], r#"{"serin_store":2}"#);
+    assert_eq!(written.len(), 14);
+    assert_eq!(written[0], r#"{"serin_store":3}"#);
     let redis = server.store("serin");
     let text = written.join("\n");
-    assert_eq!(import(&redis, &mut text.as_bytes(), false).expect("imports"), 12);
+    assert_eq!(import(&redis, &mut text.as_bytes(), false).expect("imports"), 13);
     assert_eq!(lines(&redis), written);
     assert!(matches!(import(&redis, &mut text.as_bytes(), false), Err(ExchangeError::Occupied)));
     import(&redis, &mut text.as_bytes(), true).expect("imports again");

@@ -4,13 +4,14 @@
 use anyhow::{Result, bail, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
-use serin_tests::analyzer::{CanaryConfig, Phase, Status};
+use serin_tests::analyzer::{Api, CanaryConfig, Phase, Status};
 use serin_tests::load::{Load, LoadOptions, Record};
 use serin_tests::redis::Redis;
 use serin_tests::shop::Faults;
 use serin_tests::wait;
 use serin_tests::world::{World, WorldOptions};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// How long the long test runs: 75 s, or what SERIN_SOAK_SECONDS says; the promise is for 180.
 fn soak() -> Duration {
@@ -87,6 +88,54 @@ async fn arms_of(world: &World) -> Result<Vec<Value>> {
     Ok(arms)
 }
 
+const SHOWN: &str = "checkout";
+
+/// What users of an experiment do, sent to both analyzers under the same key, again and again until both have
+/// answered: as services do that get no answer while analyzers and Redis come and go. How many users there were.
+async fn tell_both(analyzers: [Api; 2], mut over: watch::Receiver<bool>) -> Result<u64> {
+    let mut users = 0;
+    while !*over.borrow_and_update() {
+        // A pace, so that the machine has time for the rest.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        users += 1;
+        let user = format!("user-{users}");
+        let did = |kind: &str| json!({"experiment": SHOWN, "user": user, "type": kind});
+        let mut bought = did("conversion");
+        bought["value"] = json!(2.5);
+        for (part, events) in [("shown", json!([did("exposure")])), ("bought", json!([bought, bought]))] {
+            let key = format!("{part}-{users}");
+            for (place, api) in analyzers.iter().enumerate() {
+                // Which of them is asked first changes from user to user.
+                let api = if users % 2 == 0 { api } else { &analyzers[1 - place] };
+                let told = wait::until("the events to be taken", Duration::from_secs(90), || async {
+                    api.events(&key, &events).await
+                });
+                let told = told.await?;
+                let count = events.as_array().map_or(0, Vec::len);
+                ensure!(told["accepted"] == count && told["unexposed"] == 0, "{key}: {told}");
+                ensure!(place == 0 || told["repeated"] == true, "{key} is new at both: {told}");
+            }
+        }
+    }
+    Ok(users)
+}
+
+/// Each user of it counts once, with everything that it did.
+async fn assert_events_are_exact(api: &Api, users: u64) {
+    let results = api.get(&format!("/v1/experiments/{SHOWN}/results")).await.unwrap();
+    let results: Value = serde_json::from_slice(&results.body).unwrap();
+    let sum = |path: &str| -> f64 {
+        let arms = ["control", "treatment"]
+            .map(|arm| results["variants"][arm].pointer(path).and_then(Value::as_f64));
+        arms.into_iter().map(|number| number.unwrap_or_else(|| panic!("no {path} in {results}"))).sum()
+    };
+    let goal = |field: &str| sum(&format!("/goals/conversion/{field}"));
+    let (exposures, converted) = (sum("/exposures"), sum("/conversions"));
+    let told = [exposures, converted, goal("events"), goal("sum")];
+    let users = users as f64;
+    assert_eq!(told, [users, users, 2.0 * users, 5.0 * users], "{results}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_analyzers_that_are_killed_and_a_redis_that_is_restarted_count_every_request_once() {
     let steps = vec![5.0, 25.0, 50.0, 100.0];
@@ -105,6 +154,11 @@ async fn two_analyzers_that_are_killed_and_a_redis_that_is_restarted_count_every
     let experiment = json!({"id": "button", "arms": arms, "units": [{"header": "x-user-id"}]});
     world.analyzer.api().call(Method::POST, "/v1/experiments", &experiment).await.unwrap();
     let assigned = arms_of(&world).await.unwrap();
+    let experiment = json!({"id": SHOWN, "arms": arms});
+    world.analyzer.api().call(Method::POST, "/v1/experiments", &experiment).await.unwrap();
+    let (end, ended) = watch::channel(false);
+    let telling =
+        tokio::spawn(tell_both([world.analyzer.api().clone(), world.others[0].api().clone()], ended));
 
     let begin = Instant::now();
     let load = LoadOptions { rate: 100.0, time: soak(), ..world.load() };
@@ -127,7 +181,12 @@ async fn two_analyzers_that_are_killed_and_a_redis_that_is_restarted_count_every
         }
     }
     let record = load.finish().await.unwrap();
+    end.send_replace(true);
+    let users = telling.await.unwrap().unwrap();
+    assert!(users > 20, "only {users} users did something");
     let status = assert_totals_are_exact(&world, &record).await;
+    assert_events_are_exact(world.analyzer.api(), users).await;
+    assert_events_are_exact(world.others[0].api(), users).await;
     assert_the_ramp_was_kept(&status, &steps);
     let moved = record.moved_back("v2", begin, Instant::now());
     assert!(moved.is_empty(), "users {moved:?} went back to stable");

@@ -171,22 +171,32 @@ pub(super) async fn operator(State(shared): State<Shared>, request: Request, nex
 }
 
 /// Filters that report to an analyzer that does not lead.
-pub(super) async fn taking(
-    State(tokens): State<Arc<RwLock<Tokens>>>,
-    request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn taking(tokens: State<Arc<RwLock<Tokens>>>, request: Request, next: Next) -> Response {
+    admit_here(&tokens, For::Filters, request, next).await
+}
+
+/// Services that send events to an analyzer that does not lead. It knows no sessions: whoever has one is passed on.
+pub(super) async fn telling(tokens: State<Arc<RwLock<Tokens>>>, request: Request, next: Next) -> Response {
+    admit_here(&tokens, For::Services, request, next).await
+}
+
+async fn admit_here(tokens: &RwLock<Tokens>, whom: For, request: Request, next: Next) -> Response {
     let admitted = {
         let tokens = tokens.read().unwrap_or_else(PoisonError::into_inner);
-        let accepted = tokens.accepted(For::Filters);
-        let shown = bearer(request.headers());
-        accepted.is_empty() || shown.is_some_and(|shown| is_one_of(shown, accepted.iter().copied()))
+        let accepted = tokens.accepted(whom);
+        match bearer(request.headers()) {
+            Some(shown) if is_one_of(shown, accepted.iter().copied()) => Ok(()),
+            _ if accepted.is_empty() => check_page(&tokens, &Caller::Open, &request),
+            Some(_) | None => {
+                let detail = "a valid token is required: send `Authorization: Bearer <token>`";
+                Err(Problem::new(StatusCode::UNAUTHORIZED, detail))
+            }
+        }
     };
-    if admitted {
-        return next.run(request).await;
+    match admitted {
+        Ok(()) => next.run(request).await,
+        Err(problem) => problem.into_response(),
     }
-    let detail = "a valid token is required: send `Authorization: Bearer <token>`";
-    Problem::new(StatusCode::UNAUTHORIZED, detail).into_response()
 }
 
 async fn admit(shared: &Shared, whom: For, mut request: Request, next: Next) -> Response {

@@ -1,16 +1,16 @@
 //! `/v1/experiments` and `/v1/events`: what people read, and what services ask and tell. What people design is
 //! in `design`.
 
-use super::Shared;
 use super::problem::Problem;
 use super::schema::{ReadErrors, experiment as of};
+use super::{Shared, Taking};
 use crate::engine::{ExperimentView, now};
 use crate::experiments::desk::{Assigned, Counted};
 use crate::experiments::events::{MAX_EVENTS, check_user};
 use crate::experiments::funnel::Funnel;
 use crate::experiments::report::{TRUST, html, markdown};
 use crate::experiments::spec::written;
-use crate::experiments::{EventDocument, Refused};
+use crate::experiments::{Event, EventDocument, Refused};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -96,8 +96,24 @@ pub(super) async fn events(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Counted>, Problem> {
-    let key = key_of(&headers).map_err(Problem::field)?;
-    let Events { events } = from_json(&body).map_err(Problem::field)?;
+    let (events, key) = read_events(&headers, &body)?;
+    Ok(Json(shared.engine.events(events, key).await?))
+}
+
+/// The same, by an analyzer that does not lead.
+pub(super) async fn take_events(
+    State(taking): State<Taking>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Counted>, Problem> {
+    let (events, key) = read_events(&headers, &body)?;
+    Ok(Json(taking.intake.events(events, key).await?))
+}
+
+/// What can be checked without the experiments.
+fn read_events(headers: &HeaderMap, body: &[u8]) -> Result<(Vec<Event>, Option<String>), Problem> {
+    let key = key_of(headers).map_err(Problem::field)?;
+    let Events { events } = from_json(body).map_err(Problem::field)?;
     if events.is_empty() || events.len() > MAX_EVENTS {
         let message = format!("there are {}: allowed are 1 to {MAX_EVENTS}", events.len());
         return Err(Problem::field(FieldError::new("events", message)));
@@ -106,8 +122,7 @@ pub(super) async fn events(
     let checked = events.into_iter().enumerate().map(|(place, event)| {
         event.check(now).map_err(|error| Problem::field(error.under(&format!("events[{place}]"))))
     });
-    let checked = checked.collect::<Result<_, _>>()?;
-    Ok(Json(shared.engine.events(checked, key).await?))
+    Ok((checked.collect::<Result<_, _>>()?, key))
 }
 
 fn key_of(headers: &HeaderMap) -> Result<Option<String>, FieldError> {

@@ -41,6 +41,9 @@ use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+/// Where services send events.
+pub(crate) const EVENTS_PATH: &str = "/v1/events";
+
 /// What all handlers share.
 #[derive(Clone)]
 pub struct Shared {
@@ -114,20 +117,25 @@ pub fn follower(metrics: Arc<Metrics>, module: Arc<Module>, taking: Option<Takin
         .layer(from_fn(page::guard))
         .layer(from_fn(limits::time))
         .with_state(Own { metrics, module })
-        .merge(taking.map(reports).unwrap_or_default())
+        .merge(taking.map(taken).unwrap_or_default())
 }
 
-/// Reports, where an analyzer takes them that does not lead.
-fn reports(taking: Taking) -> Router {
+/// Reports and events, where an analyzer takes them that does not lead.
+fn taken(taking: Taking) -> Router {
+    let events = Router::new()
+        .route(EVENTS_PATH, axum::routing::post(experiments::take_events))
+        .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
+        .route_layer(from_fn_with_state(Arc::clone(&taking.tokens), access::telling));
     Router::new()
         .route(serin_contract::headers::REPORT_PATH, axum::routing::post(ingest::take))
         .route_layer(from_fn_with_state(limits::REPORT_BYTES, limits::size))
         .route_layer(from_fn_with_state(Arc::clone(&taking.tokens), access::taking))
+        .merge(events)
         .layer(from_fn(limits::time))
         .with_state(taking)
 }
 
-/// What it takes to take reports without an engine.
+/// What it takes to take reports and events without an engine.
 #[derive(Clone)]
 pub struct Taking {
     /// Where they go.

@@ -122,6 +122,7 @@ impl Core {
         }
         // Where that fails the answers fail by themselves: they need the store too.
         drop(self.settle_doubt(now));
+        self.read_inbox(now);
         let mut draft = self.experiments.draft(&*self.store, now);
         let answers: Vec<Reply> = asked.into_iter().map(|Ask(ask)| ask(&mut draft, now)).collect();
         let converted = draft.take_converted();
@@ -320,6 +321,9 @@ impl Engine {
     /// # Errors
     /// With the path of the first event that is wrong.
     pub async fn events(&self, events: Vec<Event>, key: Option<String>) -> Result<Counted, Refused> {
+        if let Some(intake) = &self.intake {
+            return intake.events(events, key).await;
+        }
         self.draft(move |draft, _| draft.events(events, key.as_deref())).await
     }
 

@@ -1,6 +1,7 @@
 //! Who reports: one entry for each VM that has reported within the last half minute.
 
-use crate::store::Mark;
+use super::Unavailable;
+use crate::store::{MOST_SENDERS, Mark};
 use serde::Serialize;
 use serin_contract::report::Instance;
 use serin_contract::{Report, Revision};
@@ -10,10 +11,6 @@ use std::time::Duration;
 
 /// A filter that is silent for so long is no longer reporting.
 const SILENT: Duration = Duration::from_secs(30);
-
-/// How many senders are known at most: a day's. Each is some hundred bytes, and whoever has the report token
-/// could make up any number.
-pub(super) const MOST: usize = 250_000;
 
 /// A filter as the API shows it.
 #[derive(Debug, Clone, Serialize)]
@@ -35,6 +32,15 @@ pub struct FilterView {
     pub sequence: u64,
 }
 
+/// What is told to one filter more than can be, and to whoever reads the log.
+pub(crate) fn too_many(report: &Report) -> Unavailable {
+    tracing::warn!(instance = %report.instance, node = %report.node, "report refused: too many filters");
+    Unavailable(format!(
+        "{} is one filter more than the {MOST_SENDERS} of a day: has the report token got into wrong hands?",
+        report.instance
+    ))
+}
+
 /// The marks of all senders, and the liveness of those that report.
 pub(super) struct Filters {
     marks: BTreeMap<Instance, Mark>,
@@ -54,7 +60,7 @@ impl Filters {
     /// Whether a report of this sender can be taken: it is known, or there is room for one more.
     pub(super) fn admit(&self, instance: Instance) -> bool {
         let known = self.marks.contains_key(&instance) || self.live.contains_key(&instance);
-        known || self.marks.len().max(self.live.len()) < MOST
+        known || self.marks.len().max(self.live.len()) < MOST_SENDERS
     }
 
     pub(super) fn set_mark(&mut self, instance: Instance, mark: Mark) {
@@ -107,7 +113,7 @@ mod tests {
     fn more_filters_than_can_be_are_refused_and_known_ones_go_on() {
         let begin = Time(1_000);
         let mark = Mark { sequence: 1, time: begin, node: "gw".to_owned() };
-        let marks = (0..MOST as u64).map(|number| (Instance(number), mark.clone()));
+        let marks = (0..MOST_SENDERS as u64).map(|number| (Instance(number), mark.clone()));
         let mut filters = Filters::new(marks.collect());
         assert!(filters.admit(Instance(7)));
         assert!(!filters.admit(Instance(u64::MAX)));

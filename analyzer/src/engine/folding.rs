@@ -1,19 +1,22 @@
-//! Reports out of a shared inbox: whoever took them, here they are counted, in the inbox's order. Experiments'
+//! Reports and events out of a shared inbox: whoever took them, here they are counted, in the inbox's order. Experiments'
 //! numbers are committed together with the place up to which they are counted, a canary's snapshot has its own:
 //! so nothing counts twice, whoever leads and however often it changes.
 
 use super::core::Core;
 use super::rollout::Rollout;
 use crate::experiments::Desk;
-use crate::store::{Store, StoreError, Write, time_of};
-use serin_contract::{CanaryReport, ExperimentReport, Report};
+use crate::experiments::desk::Converted;
+use crate::store::{Post, Store, StoreError, Write, time_of};
+use serin_contract::{CanaryReport, Report};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Reports counted in one go; the next beat goes on.
+/// Entries counted in one go; the next beat goes on.
 const MOST: usize = 512;
+/// So many goes at most before a question is answered.
+const GOES: usize = 8;
 /// How often the inbox is cut, and the store asked whether it still takes what is written.
 const TRIM: Duration = Duration::from_secs(1);
 /// How often what is too old is swept out.
@@ -23,9 +26,9 @@ const SETTLING: Duration = Duration::from_secs(30);
 
 /// How far the inbox is counted, and what is owed to the store.
 pub(super) struct Inbox {
-    /// The last report that was read.
+    /// The last entry that was read.
     cursor: u64,
-    /// The last report that experiments have counted, as the store has it.
+    /// The last entry that experiments have counted, as the store has it.
     experiments: u64,
     /// The same for each canary's snapshot.
     snapshots: BTreeMap<String, u64>,
@@ -150,19 +153,38 @@ impl Core {
     /// What a shared store asks of each beat.
     pub(super) fn look_at_inbox(&mut self, now: Time) {
         if self.store.is_shared() {
-            if let Err(error) = self.fold(now) {
-                if self.inbox.away.is_none() {
-                    tracing::error!(%error, "the store fails; reports are counted when it is back");
-                }
-                self.store_fails(&error.to_string());
-                self.save_again.get_or_insert(now.plus(super::core::RETRY));
-            }
+            self.try_fold(now);
             self.cut(now);
         }
         if now >= self.inbox.next_sweep {
             self.inbox.next_sweep = now.plus(SWEEP);
             if let Err(error) = self.store.sweep(now) {
                 tracing::warn!(%error, "what is too old stays in the store for another hour");
+            }
+        }
+    }
+
+    /// Before a question about experiments is answered: whoever asks has maybe been told that events are taken.
+    pub(super) fn read_inbox(&mut self, now: Time) {
+        if self.store.is_shared() {
+            for _ in 0..GOES {
+                if self.try_fold(now) < MOST {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn try_fold(&mut self, now: Time) -> usize {
+        match self.fold(now) {
+            Ok(count) => count,
+            Err(error) => {
+                if self.inbox.away.is_none() {
+                    tracing::error!(%error, "the store fails; reports are counted when it is back");
+                }
+                self.store_fails(&error.to_string());
+                self.save_again.get_or_insert(now.plus(super::core::RETRY));
+                0
             }
         }
     }
@@ -183,7 +205,7 @@ impl Core {
             }
         }
         if counted > 0 {
-            tracing::info!(reports = counted, "counted what waited in the inbox");
+            tracing::info!(entries = counted, "counted what waited in the inbox");
             let mut writes: Vec<Write> = self.rollouts.values().map(Rollout::snapshot).collect();
             writes.push(Write::Cursor(self.inbox.cursor));
             self.commit(&writes)?;
@@ -191,20 +213,24 @@ impl Core {
         Ok(())
     }
 
-    /// Counts what waits, up to a bound; how many reports that were.
+    /// Counts what waits, up to a bound; how many entries that were.
     fn fold(&mut self, now: Time) -> Result<usize, StoreError> {
         self.settle_doubt(now)?;
         let entries = self.store.inbox(self.inbox.cursor, MOST)?;
         let Some((last, _)) = entries.last() else { return Ok(0) };
         let last = *last;
         let _timer = self.metrics.decision_seconds.start_timer();
-        self.fold_experiments(&entries, last, now)?;
-        for (place, report) in &entries {
+        let converted = self.fold_experiments(&entries, last, now)?;
+        for (place, post) in &entries {
             // A clock that is ahead of ours would make reports younger than now.
             let time = time_of(*place).min(now);
-            self.filters.saw(report, time);
+            if let Post::Report(report) = post
+                && self.filters.admit(report.instance)
+            {
+                self.filters.saw(report, time);
+            }
             for (id, rollout) in &mut self.rollouts {
-                rollout.fold(*place, report, &entries_of(id, report), time);
+                rollout.fold(id, *place, post, &converted, time);
             }
         }
         self.inbox.cursor = last;
@@ -219,26 +245,38 @@ impl Core {
 
     fn fold_experiments(
         &mut self,
-        entries: &[(u64, Report)],
+        entries: &[(u64, Post)],
         last: u64,
         now: Time,
-    ) -> Result<(), StoreError> {
-        let new = || entries.iter().filter(|(place, _)| *place > self.inbox.experiments);
-        let reports: Vec<&ExperimentReport> = new().flat_map(|(_, report)| &report.experiments).collect();
-        let canaries: Vec<&CanaryReport> = new().flat_map(|(_, report)| &report.canaries).collect();
-        if reports.is_empty() && canaries.is_empty() {
-            return Ok(());
+    ) -> Result<Conversions, StoreError> {
+        let mut draft = self.experiments.draft(&*self.store, now);
+        let mut converted = Conversions::new();
+        for (place, post) in entries {
+            let is_new = *place > self.inbox.experiments;
+            match post {
+                Post::Report(report) if is_new => {
+                    report.experiments.iter().try_for_each(|entry| draft.report(entry))?;
+                    for entry in &report.canaries {
+                        self.count_release(&mut draft, entry)?;
+                    }
+                }
+                Post::Report(_) => {}
+                Post::Events(events) if is_new => {
+                    draft.take(events.clone())?;
+                }
+                Post::Events(events) => draft.take_again(events)?,
+            }
+            converted.insert(*place, draft.take_converted());
         }
-        let mut writes = Vec::new();
-        let worked = self.count_experiments(&reports, &canaries, &mut writes, now)?;
-        if writes.is_empty() {
-            return Ok(());
+        let records = draft.take_records();
+        let (books, mut writes) = draft.finish();
+        if !writes.is_empty() {
+            writes.push(Write::Cursor(last));
+            self.commit(&writes)?;
+            self.experiments.adopt(books, now);
+            self.analytics.send(records);
         }
-        writes.push(Write::Cursor(last));
-        self.commit(&writes)?;
-        self.experiments.adopt(worked.books, now);
-        self.analytics.send(worked.records);
-        Ok(())
+        Ok(converted)
     }
 
     /// After a commit of experiments without an answer the store says what is so.
@@ -265,8 +303,13 @@ impl Core {
             let entries = self.store.inbox(rollout.cursor, MOST)?;
             let due = entries.iter().filter(|(place, _)| *place <= self.inbox.cursor);
             let mut some = false;
-            for (place, report) in due {
-                rollout.fold(*place, report, &entries_of(&id, report), time_of(*place).min(now));
+            for (place, post) in due {
+                let mut draft = self.experiments.draft(&*self.store, now);
+                if let Post::Events(events) = post {
+                    draft.take_again(events)?;
+                }
+                let converted = Conversions::from([(*place, draft.take_converted())]);
+                rollout.fold(&id, *place, post, &converted, time_of(*place).min(now));
                 some = true;
             }
             if !some {
@@ -308,19 +351,32 @@ impl Core {
     }
 }
 
+/// What events at each place of the inbox mean to judges.
+type Conversions = BTreeMap<u64, Vec<Converted>>;
+
 fn entries_of(canary: &str, report: &Report) -> Vec<CanaryReport> {
     report.canaries.iter().filter(|entry| entry.name == canary).cloned().collect()
 }
 
 impl Rollout {
-    /// Counts a report of the inbox, unless it is counted already.
-    fn fold(&mut self, place: u64, report: &Report, entries: &[CanaryReport], time: Time) {
+    /// Counts an entry of the inbox, unless it is counted already.
+    fn fold(&mut self, id: &str, place: u64, post: &Post, converted: &Conversions, time: Time) {
         if place <= self.cursor {
             return;
         }
         self.cursor = place;
-        let interval = Duration::from_millis(report.interval_ms);
-        self.observe(report.instance, interval, entries, time);
+        match post {
+            Post::Report(report) => {
+                let interval = Duration::from_millis(report.interval_ms);
+                self.observe(report.instance, interval, &entries_of(id, report), time);
+            }
+            Post::Events(_) => {
+                let own = converted.get(&place).into_iter().flatten().filter(|one| one.canary == id);
+                for Converted { goal, unit, arm, step, .. } in own {
+                    self.converted(goal, *unit, *arm, *step);
+                }
+            }
+        }
     }
 }
 

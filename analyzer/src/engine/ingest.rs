@@ -3,7 +3,7 @@
 
 use super::Unavailable;
 use super::core::Core;
-use super::filters::MOST;
+use super::filters::too_many;
 use super::rollout::Rollout;
 use crate::store::{JournalEntry, Mark, Write};
 use serde_json::value::RawValue;
@@ -96,12 +96,7 @@ impl Core {
             waiting.into_iter().partition(|(report, _)| self.filters.admit(report.instance));
         for (report, answer) in refused {
             self.metrics.reports.with_label_values(&["refused"]).inc();
-            let problem = format!(
-                "{} is one filter more than the {MOST} of a day: has the report token got into wrong hands?",
-                report.instance
-            );
-            tracing::warn!(instance = %report.instance, node = %report.node, "report refused: too many filters");
-            drop(answer.send(Err(Unavailable(problem))));
+            drop(answer.send(Err(too_many(&report))));
         }
         admitted
     }

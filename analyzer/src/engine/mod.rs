@@ -33,6 +33,7 @@ pub use act::{Deed, Refused};
 pub use cluster::{Release, Seen, Takeover};
 pub use experiments::{ExperimentView, HistoryView};
 pub use filters::FilterView;
+pub(crate) use filters::too_many;
 pub use folding::Backing;
 pub use ingest::Accepted;
 pub use live::Picture;

@@ -73,6 +73,17 @@ impl Desk {
         declared: &[Experiment],
         now: Time,
     ) -> Result<(Self, Vec<Write>), String> {
+        let mut desk = Self::of(records)?;
+        let changes = desk.declare(declared, now)?;
+        desk.refresh(now);
+        Ok((desk, changes))
+    }
+
+    /// Experiments as the store has them, to check events against.
+    ///
+    /// # Errors
+    /// A sentence that says what this program would refuse.
+    pub fn of(records: Vec<Record>) -> Result<Self, String> {
         let mut desk = Self::default();
         for record in records {
             let id = record.id.clone();
@@ -80,9 +91,7 @@ impl Desk {
                 Book::restore(record).map_err(|error| format!("experiment {id} in the store: {error}"))?;
             desk.books.insert(id, book);
         }
-        let changes = desk.declare(declared, now)?;
-        desk.refresh(now);
-        Ok((desk, changes))
+        Ok(desk)
     }
 
     /// Takes over what the configuration declares, all of it or nothing; what it no longer declares ends.

@@ -1,9 +1,9 @@
 //! Events that services and jobs send: exposures, conversions, and whatever else users do.
 
 use super::spec::moment;
-use serde::Deserialize;
-use serin_contract::FieldError;
+use serde::{Deserialize, Serialize};
 use serin_contract::report::MAX_VALUE;
+use serin_contract::{AssignedUnit, Bucket, FieldError, UnitHash};
 use serin_judge::time::Time;
 use std::time::Duration;
 
@@ -66,8 +66,40 @@ pub struct Event {
     pub properties: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// An event that was checked against its experiment. Of its user the unit is left, so that no id of a user is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitEvent {
+    /// Which experiment.
+    pub experiment: String,
+    /// Whose.
+    pub unit: UnitHash,
+    /// The unit's slot, which says the arm, `0..=9999`.
+    pub bucket: u16,
+    /// What.
+    pub deed: Deed,
+    /// When.
+    pub time: Time,
+    /// Whatever else is to be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub properties: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl UnitEvent {
+    /// The event of a user whose unit this is.
+    pub fn of(event: Event, unit: AssignedUnit) -> Self {
+        let Event { experiment, user: _, deed, time, properties } = event;
+        Self { experiment, unit: unit.hash, bucket: unit.bucket.get(), deed, time, properties }
+    }
+
+    /// The unit with its bucket.
+    pub fn assigned(&self) -> AssignedUnit {
+        AssignedUnit { bucket: Bucket::of(u128::from(self.bucket)), hash: self.unit }
+    }
+}
+
 /// What the user did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Deed {
     /// Saw the arm.
     Exposure,

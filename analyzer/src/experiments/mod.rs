@@ -28,6 +28,6 @@ mod unit;
 
 pub use book::{Book, Origin, Record, Source, Status};
 pub use desk::{Desk, Draft, Refused};
-pub use events::{Event, EventDocument};
+pub use events::{Event, EventDocument, UnitEvent};
 pub use spec::{Experiment, ExperimentSpec};
 pub use unit::{Entry, Unit};

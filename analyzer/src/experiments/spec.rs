@@ -6,7 +6,7 @@ use crate::kinds::{ArmSpec, GoalSpec, GuardrailSpec, ResponseSpec, UnitSpec};
 use serin_contract::plan::experiment::{ArmDocument, GoalDocument, KeepDocument, ResponseGoal, check_word};
 use serin_contract::plan::{ExperimentDocument, ExperimentPlan, UnitSource};
 use serin_contract::segment::{Rules, SegmentDocument};
-use serin_contract::{FieldError, Share, Step};
+use serin_contract::{AssignedUnit, FieldError, Share, Step};
 use serin_judge::experiment::Role;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
@@ -90,10 +90,14 @@ impl Experiment {
         ExperimentDocument { step, ..self.document.clone() }
     }
 
-    /// The arm of a unit by its bucket, and the unit's name; none for an empty unit.
-    pub fn assign(&self, user: &str) -> Option<(usize, serin_contract::UnitHash)> {
-        let unit = serin_contract::AssignedUnit::of(&self.plan.salt, user.as_bytes())?;
-        Some((self.plan.arm_of(unit), unit.hash))
+    /// A user's bucket and name; none for an empty user.
+    pub fn unit(&self, user: &str) -> Option<AssignedUnit> {
+        AssignedUnit::of(&self.plan.salt, user.as_bytes())
+    }
+
+    /// The arm of a unit by its bucket.
+    pub fn arm_of(&self, unit: AssignedUnit) -> usize {
+        self.plan.arm_of(unit)
     }
 
     /// Whether attributes belong to the segment.
@@ -120,7 +124,7 @@ impl Experiment {
 
     /// Which part of all units would change their arm with other shares, in percent.
     pub fn moved_by(&self, shares: &Self) -> f64 {
-        use serin_contract::{AssignedUnit, UnitHash, share::Bucket};
+        use serin_contract::{Bucket, UnitHash};
         let arm = |of: &Self, bucket| of.plan.arm_of(AssignedUnit { bucket, hash: UnitHash(0) });
         let buckets = (0..10_000_u128).map(Bucket::of);
         let moved = buckets.filter(|bucket| arm(self, *bucket) != arm(shares, *bucket)).count();

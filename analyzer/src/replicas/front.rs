@@ -1,8 +1,8 @@
 //! What a replica answers: the leader everything itself; a follower its own probes, metrics and the wasm
-//! module, and it passes the rest on to the leader.
+//! module, with a shared store reports and events, and it passes the rest on to the leader.
 
 use super::Term;
-use crate::api::{Connection, Problem};
+use crate::api::{Connection, EVENTS_PATH, Problem};
 use crate::kubernetes::Denials;
 use axum::Router;
 use axum::body::Body;
@@ -31,30 +31,30 @@ const TIMEOUT: Duration = Duration::from_secs(22);
 pub struct Front {
     /// The API, once this replica leads.
     leader: Arc<OnceLock<Router>>,
-    /// What every replica answers by itself: metrics, the wasm module, and with a shared store reports.
+    /// What every replica answers by itself: metrics, the wasm module, and with a shared store reports and events.
     own: Router,
-    /// Whether it takes reports itself.
-    takes_reports: bool,
+    /// Whether it takes reports and events itself.
+    takes: bool,
     term: watch::Receiver<Term>,
     denials: Denials,
     client: Client<HttpsConnector<HttpConnector>, Body>,
 }
 
 impl Front {
-    /// As a follower; `own` answers whatever needs no engine, reports among it if it `takes_reports`.
+    /// As a follower; `own` answers whatever needs no engine, reports and events among it if it `takes` them.
     ///
     /// # Errors
     /// When the system's certificates cannot be read.
     pub fn new(
         own: Router,
-        takes_reports: bool,
+        takes: bool,
         term: watch::Receiver<Term>,
         denials: Denials,
     ) -> std::io::Result<Self> {
         let connector =
             HttpsConnectorBuilder::new().with_native_roots()?.https_or_http().enable_http1().build();
         let client = Client::builder(TokioExecutor::new()).build(connector);
-        Ok(Self { leader: Arc::default(), own, takes_reports, term, denials, client })
+        Ok(Self { leader: Arc::default(), own, takes, term, denials, client })
     }
 
     /// From now on this replica answers itself.
@@ -66,11 +66,14 @@ impl Front {
     async fn answer(self, request: Request) -> Response {
         let path = request.uri().path();
         let (is_ready, is_health) = (path == "/readyz", path == "/healthz");
-        let is_report = path == serin_contract::headers::REPORT_PATH && self.takes_reports;
+        let is_report = path == serin_contract::headers::REPORT_PATH && self.takes;
+        // Whoever has signed in is known to the leader alone.
+        let is_event = path == EVENTS_PATH && self.takes && !request.headers().contains_key(header::COOKIE);
         let is_own = ["/", "/metrics"].contains(&path)
             || path.starts_with("/filter")
             || path.starts_with("/assets/")
-            || is_report;
+            || is_report
+            || is_event;
         match self.leader.get() {
             Some(app) if is_ready => self.ready(call(app.clone(), request).await, "leader").await,
             Some(app) => call(app.clone(), request).await,

@@ -1,9 +1,13 @@
-//! Taking reports into a shared store: whatever waits goes into one call, and is acknowledged once it is in.
+//! Taking reports into a shared store: whatever waits goes into one call, and is acknowledged once it is in. Events
+//! go beside them, see [`super::events`].
 //! Nothing is counted here; whoever leads does that from the inbox.
 
-use crate::engine::{Accepted, Unavailable, now};
+use super::events::Telling;
+use crate::engine::{Accepted, Unavailable, now, too_many};
+use crate::experiments::desk::Counted;
+use crate::experiments::{Event, Refused};
 use crate::metrics::Metrics;
-use crate::store::{Redis, StoreError, Taken};
+use crate::store::{Intaken, Redis, StoreError, Taken};
 use serde_json::value::RawValue;
 use serin_contract::{Report, Revision};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -22,23 +26,25 @@ struct Plan {
     json: Arc<RawValue>,
 }
 
-/// A way to hand in reports.
+/// A way to hand in reports and events.
 #[derive(Clone)]
 pub struct Intake {
     queue: mpsc::Sender<(Box<Report>, Answer)>,
+    telling: Telling,
     /// The plan of this analyzer's own engine, while it leads.
     own: Arc<RwLock<Option<Plan>>>,
     metrics: Arc<Metrics>,
 }
 
 impl Intake {
-    /// Begins to take reports.
+    /// Begins to take reports and events.
     pub fn start(store: Redis, metrics: Arc<Metrics>) -> Self {
         let (queue, reports) = mpsc::channel(QUEUE);
         let own: Arc<RwLock<Option<Plan>>> = Arc::default();
+        let telling = Telling::start(store.clone());
         let task = Task { store, own: Arc::clone(&own), known: None, metrics: Arc::clone(&metrics) };
         tokio::spawn(task.run(reports));
-        Self { queue, own, metrics }
+        Self { queue, telling, own, metrics }
     }
 
     /// This analyzer leads: what its filters are told is the plan that it has just made.
@@ -56,6 +62,16 @@ impl Intake {
         let stopping = || Unavailable("the analyzer is stopping".into());
         self.queue.send((Box::new(report), answer)).await.map_err(|_| stopping())?;
         answered.await.unwrap_or_else(|_| Err(stopping()))
+    }
+}
+
+impl Intake {
+    /// Takes events, all or none; returns once they are in the store.
+    ///
+    /// # Errors
+    /// With the path of the first event that is wrong, or when the store refused or does not answer.
+    pub async fn events(&self, events: Vec<Event>, key: Option<String>) -> Result<Counted, Refused> {
+        self.telling.events(events, key).await
     }
 }
 
@@ -88,11 +104,21 @@ impl Task {
     }
 
     fn tell(&self, batch: &mut Vec<(Box<Report>, Answer)>, taken: &Taken, plan: Option<&Plan>) {
-        for ((report, answer), (acknowledged, new)) in batch.drain(..).zip(&taken.reports) {
-            let result = if *new { "counted" } else { "repeated" };
+        for ((report, answer), taken) in batch.drain(..).zip(&taken.reports) {
+            let (result, acknowledged) = match taken {
+                Intaken::New => ("counted", Ok(report.sequence)),
+                Intaken::Known(sequence) => ("repeated", Ok(report.sequence.max(*sequence))),
+                Intaken::Refused => ("refused", Err(too_many(&report))),
+            };
             self.metrics.reports.with_label_values(&[result]).inc();
+            let acknowledged = match acknowledged {
+                Ok(acknowledged) => acknowledged,
+                Err(refused) => {
+                    drop(answer.send(Err(refused)));
+                    continue;
+                }
+            };
             let plan = plan.filter(|plan| plan.revision != report.plan_revision);
-            let acknowledged = report.sequence.max(*acknowledged);
             let accepted = Accepted { acknowledged, plan: plan.map(|plan| Arc::clone(&plan.json)) };
             // Whoever has hung up sends it again.
             drop(answer.send(Ok(accepted)));

@@ -1,8 +1,9 @@
 //! Several analyzers side by side: one leads, the others pass on to it what they cannot answer. In a cluster the
 //! Lease elects ([`crate::kubernetes`]), elsewhere a lock in Redis ([`election`]); with Redis every one takes
-//! reports ([`intake`]).
+//! reports ([`intake`]) and events ([`events`]).
 
 mod election;
+mod events;
 mod front;
 mod hold;
 mod intake;

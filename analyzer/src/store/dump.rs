@@ -1,7 +1,9 @@
 //! Everything that is in the embedded store, for another one.
 
 use super::exchange::{Row, to_hex};
-use super::redb::{HISTORY, INBOX, JOURNAL, MARKS, REPORTS, Redb, SAMPLES, SNAPSHOTS, UNITS, decode, fail};
+use super::redb::{
+    HISTORY, INBOX, JOURNAL, MARKS, REPORTS, Redb, SAMPLES, SNAPSHOTS, UNITS, decode, fail, post_of,
+};
 use super::{Store, StoreError};
 use redb::{ReadableDatabase, ReadableTable};
 use serin_contract::report::Instance;
@@ -54,8 +56,7 @@ impl Redb {
         }
         for row in reading.open_table(INBOX).map_err(fail)?.iter().map_err(fail)? {
             let (place, json) = row.map_err(fail)?;
-            let report = Box::new(decode("inbox", json.value())?);
-            show(Row::Inbox { place: place.value(), report });
+            show(Row::of_post(place.value(), post_of(json.value())?));
         }
         Ok(())
     }

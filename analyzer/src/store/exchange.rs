@@ -1,7 +1,9 @@
 //! A store as lines of JSON, to move from one kind to another: the format first, then one record a line.
 
-use super::{Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, Store, StoreError, Write};
-use crate::experiments::{Record, Unit};
+use super::{
+    Action, JournalEntry, KeptAnswer, Mark, Post, RolloutReport, Snapshot, Store, StoreError, Write,
+};
+use crate::experiments::{Record, Unit, UnitEvent};
 use serde::{Deserialize, Serialize};
 use serin_contract::report::Instance;
 use serin_contract::{Report, UnitHash};
@@ -10,7 +12,7 @@ use serin_judge::time::Time;
 use std::io::{BufRead, Write as Output};
 
 /// The format of the records; both stores have the same.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// Records of one commit.
 const CHUNK: usize = 500;
 
@@ -119,9 +121,23 @@ pub enum Row {
         /// The report.
         report: Box<Report>,
     },
+    /// Events that wait to be counted.
+    Events {
+        /// Their place.
+        place: u64,
+        /// The events of one call.
+        events: Vec<UnitEvent>,
+    },
 }
 
 impl Row {
+    pub(super) fn of_post(place: u64, post: Post) -> Self {
+        match post {
+            Post::Report(report) => Self::Inbox { place, report },
+            Post::Events(events) => Self::Events { place, events },
+        }
+    }
+
     fn into_write(self) -> Result<Write, String> {
         Ok(match self {
             Self::Mark { instance, mark } => Write::Mark(instance, mark),
@@ -140,7 +156,8 @@ impl Row {
             }
             Self::Key { key, answer } => Write::Key(key, answer),
             Self::Cursor { place } => Write::Cursor(place),
-            Self::Inbox { place, report } => Write::Inbox(place, report),
+            Self::Inbox { place, report } => Write::Inbox(place, Post::Report(report)),
+            Self::Events { place, events } => Write::Inbox(place, Post::Events(events)),
         })
     }
 }
@@ -210,7 +227,7 @@ pub fn import(store: &dyn Store, from: &mut dyn BufRead, may_merge: bool) -> Res
     let mut lines = from.lines().enumerate();
     let told = |line: usize, problem: String| ExchangeError::Line { line: line + 1, problem };
     let Some((_, first)) = lines.next() else {
-        return Err(told(0, "is missing: {\"serin_store\": 2}".into()));
+        return Err(told(0, format!("is missing: {{\"serin_store\": {FORMAT}}}")));
     };
     let header: Header = serde_json::from_str(&first?)
         .map_err(|error| told(0, format!("must be {{\"serin_store\": {FORMAT}}}: {error}")))?;

@@ -9,20 +9,23 @@ mod redb;
 mod redis;
 
 pub use record::{
-    Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, StoredCanary, Walk, Write,
+    Action, JournalEntry, KeptAnswer, Mark, Post, RolloutReport, Snapshot, StoredCanary, Walk, Write,
 };
 pub use redb::Redb;
-pub use redis::{Lock, Redis, RedisSettings, Standing, Taken};
+pub use redis::{EventCall, Intaken, Lock, Redis, RedisSettings, Standing, Taken};
 
 use crate::experiments::{Record, Unit};
 use serin_contract::report::Instance;
-use serin_contract::{Report, Revision, UnitHash};
+use serin_contract::{Revision, UnitHash};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long a sender's high-water mark is kept after its last report.
 const MARK_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How many senders are known at most: a day's. Each is some hundred bytes, and whoever has the report token
+/// could make up any number.
+pub const MOST_SENDERS: usize = 250_000;
 /// How long after an experiment's end its units and their actions are kept.
 const UNIT_LIFE: Duration = Duration::from_secs(30 * 86_400);
 
@@ -111,19 +114,19 @@ pub trait Store: Send + Sync {
     /// See [`Store`].
     fn walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError>;
 
-    /// Whether several analyzers share it: then reports come through the inbox, whoever took them.
+    /// Whether several analyzers share it: then reports and events come through the inbox, whoever took them.
     fn is_shared(&self) -> bool {
         false
     }
 
-    /// Reports that are acknowledged and wait to be counted, after a place in the inbox, in order, at most so
-    /// many. A place tells its time, see [`time_of`].
+    /// Reports and events that are acknowledged and wait to be counted, after a place in the inbox, in order, at
+    /// most so many. A place tells its time, see [`time_of`].
     ///
     /// # Errors
     /// See [`Store`].
-    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Report)>, StoreError>;
+    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Post)>, StoreError>;
 
-    /// The place of the last report that experiments have counted.
+    /// The place of the last entry of the inbox that experiments have counted.
     ///
     /// # Errors
     /// See [`Store`].

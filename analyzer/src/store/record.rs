@@ -1,6 +1,6 @@
 //! The store's records. All are JSON inside, so that a person can read a store in trouble.
 
-use crate::experiments::{Record, Unit};
+use crate::experiments::{Record, Unit, UnitEvent};
 use crate::report::Affected;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -109,6 +109,15 @@ pub struct KeptAnswer {
     pub unexposed: u64,
 }
 
+/// What waits in the inbox to be counted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Post {
+    /// A filter's report.
+    Report(Box<Report>),
+    /// The events of one call.
+    Events(Vec<UnitEvent>),
+}
+
 /// One record of a commit.
 #[derive(Debug, Clone)]
 pub enum Write {
@@ -168,8 +177,8 @@ pub enum Write {
     Cursor(u64),
     /// The inbox is over up to this place.
     Trim(u64),
-    /// A report that waits to be counted, at its place in the inbox; only where a store is filled from another.
-    Inbox(u64, Box<Report>),
+    /// What waits to be counted, at its place in the inbox; only where a store is filled from another.
+    Inbox(u64, Post),
     /// The current plan, for analyzers that do not lead.
     Plan(Revision, Arc<RawValue>),
 }

@@ -3,8 +3,8 @@
 use super::exchange::Row;
 use super::experiments;
 use super::{
-    JournalEntry, KeptAnswer, MARK_LIFE, Mark, RolloutReport, Snapshot, Store, StoreError, StoredCanary,
-    Walk, Write,
+    JournalEntry, KeptAnswer, MARK_LIFE, Mark, Post, RolloutReport, Snapshot, Store, StoreError,
+    StoredCanary, Walk, Write,
 };
 use crate::experiments::{Record, Unit};
 use redb::{
@@ -13,8 +13,8 @@ use redb::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serin_contract::UnitHash;
 use serin_contract::report::Instance;
-use serin_contract::{Report, UnitHash};
 use serin_judge::ramp::Transition;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// Raised when a record changes its meaning.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 /// redb would use a gigabyte; the working set here is a few megabytes.
 const CACHE_BYTES: usize = 16 * 1024 * 1024;
 
@@ -95,9 +95,9 @@ impl Redb {
             let found = meta.get("format").map_err(fail)?.map(|value| value.value());
             match found {
                 Some(FORMAT) => {}
-                Some(1) => {
-                    // It had no inbox and no cursor; everything else is as it was.
-                    tracing::info!(from = 1, to = FORMAT, "the store's format is brought up to date");
+                Some(old @ 1..FORMAT) => {
+                    // 1 had no inbox and no cursor, 2 no events in the inbox and no audit; the rest is as it was.
+                    tracing::info!(from = old, to = FORMAT, "the store's format is brought up to date");
                     meta.insert("format", FORMAT).map_err(fail)?;
                 }
                 Some(found) => return Err(StoreError::Format { found, expected: FORMAT }),
@@ -227,13 +227,13 @@ impl Store for Redb {
         self.read_walk(experiment, show)
     }
 
-    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Report)>, StoreError> {
+    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Post)>, StoreError> {
         let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(INBOX).map_err(fail)?;
         let mut found = Vec::new();
         for row in table.range(after.saturating_add(1)..).map_err(fail)?.take(most) {
             let (place, bytes) = row.map_err(fail)?;
-            found.push((place.value(), decode("inbox", bytes.value())?));
+            found.push((place.value(), post_of(bytes.value())?));
         }
         Ok(found)
     }
@@ -310,9 +310,13 @@ fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError
             let mut inbox = transaction.open_table(INBOX).map_err(fail)?;
             inbox.retain_in(..=*place, |_, _| false).map_err(fail)?;
         }
-        Write::Inbox(place, report) => {
+        Write::Inbox(place, post) => {
+            let bytes = match post {
+                Post::Report(report) => encode("inbox", report)?,
+                Post::Events(events) => encode("inbox", events)?,
+            };
             let mut inbox = transaction.open_table(INBOX).map_err(fail)?;
-            inbox.insert(place, encode("inbox", report)?.as_slice()).map_err(fail)?;
+            inbox.insert(place, bytes.as_slice()).map_err(fail)?;
         }
         // There is nobody else to whom it would be of use.
         Write::Plan(..) => {}
@@ -363,6 +367,14 @@ fn rows<T: DeserializeOwned>(
         found.push((key.value().1, decode(name, bytes.value())?));
     }
     Ok(found)
+}
+
+/// What waits in the inbox: a report is an object, the events of a call are a list.
+pub(super) fn post_of(bytes: &[u8]) -> Result<Post, StoreError> {
+    match bytes.first() {
+        Some(b'[') => Ok(Post::Events(decode("inbox", bytes)?)),
+        Some(_) | None => Ok(Post::Report(decode("inbox", bytes)?)),
+    }
 }
 
 pub(super) fn fail(error: impl Into<redb::Error>) -> StoreError {

@@ -92,6 +92,73 @@ impl Server {
     }
 }
 
+/// Two nodes of a cluster, each with half of the slots.
+pub(crate) struct Cluster {
+    nodes: [Server; 2],
+}
+
+/// A cluster's number of slots.
+const SLOTS: u64 = 16_384;
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let bus: [String; 2] = std::array::from_fn(|_| free().port().to_string());
+        let node = |bus: &str| Server::start(&["--cluster-enabled", "yes", "--cluster-port", bus]);
+        let nodes = [node(&bus[0]), node(&bus[1])];
+        let slots = [(0, SLOTS / 2 - 1), (SLOTS / 2, SLOTS - 1)];
+        for (place, (node, (first, last))) in nodes.iter().zip(slots).enumerate() {
+            let _: String = node.ask(&["CLUSTER", "SET-CONFIG-EPOCH", &(place + 1).to_string()]);
+            let _: String = node.ask(&["CLUSTER", "ADDSLOTSRANGE", &first.to_string(), &last.to_string()]);
+        }
+        let _: String = nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &nodes[1].port.to_string(), &bus[1]]);
+        let begin = Instant::now();
+        while !nodes.iter().all(|node| node.ask::<String>(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+        {
+            assert!(begin.elapsed() < Duration::from_secs(60), "the nodes do not find each other");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { nodes }
+    }
+
+    fn slot(&self, prefix: &str) -> u64 {
+        self.nodes[0].ask(&["CLUSTER", "KEYSLOT", &format!("{{{prefix}}}:format")])
+    }
+
+    /// The node that has a prefix's slot at first, and the other one.
+    pub(crate) fn nodes_of(&self, prefix: &str) -> (&Server, &Server) {
+        let [low, high] = &self.nodes;
+        if self.slot(prefix) < SLOTS / 2 { (low, high) } else { (high, low) }
+    }
+
+    /// Moves a prefix's slot, with all that is in it, from a node to another; `halfway` is done while the slot is on
+    /// its way.
+    pub(crate) fn migrate(&self, prefix: &str, (from, to): (&Server, &Server), halfway: impl Fn()) {
+        let slot = self.slot(prefix).to_string();
+        let id = |node: &Server| node.ask::<String>(&["CLUSTER", "MYID"]);
+        let set = |node: &Server, what: &str, other: &str| {
+            let _: String = node.ask(&["CLUSTER", "SETSLOT", &slot, what, other]);
+        };
+        set(to, "IMPORTING", &id(from));
+        set(from, "MIGRATING", &id(to));
+        let mut is_first = true;
+        loop {
+            let keys: Vec<String> = from.ask(&["CLUSTER", "GETKEYSINSLOT", &slot, "3"]);
+            if keys.is_empty() {
+                break;
+            }
+            let port = to.port.to_string();
+            let mut words = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+            words.extend(keys.iter().map(String::as_str));
+            let _: String = from.ask(&words);
+            if std::mem::take(&mut is_first) {
+                halfway();
+            }
+        }
+        set(to, "NODE", &id(to));
+        set(from, "NODE", &id(to));
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.kill());

@@ -1,8 +1,11 @@
 //! What every store promises: each case gets a store that is empty.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use serin::experiments::{Entry, Experiment, ExperimentSpec, Record, Source, Unit};
-use serin::store::{Action, JournalEntry, KeptAnswer, Mark, RolloutReport, Snapshot, Store, Walk, Write};
+use serin::experiments::events::Deed;
+use serin::experiments::{Entry, Experiment, ExperimentSpec, Record, Source, Unit, UnitEvent};
+use serin::store::{
+    Action, JournalEntry, KeptAnswer, Mark, Post, RolloutReport, Snapshot, Store, Walk, Write,
+};
 use serin_contract::report::Instance;
 use serin_contract::{CanaryReport, PerArm, Report, Revision, Share, Step, UnitHash};
 use serin_judge::observations::Observations;
@@ -176,17 +179,30 @@ pub(crate) fn a_report(instance: u64, sequence: u64, requests: u64) -> Report {
     }
 }
 
+pub(crate) fn event(unit: u64, deed: Deed) -> UnitEvent {
+    let unit = UnitHash(unit);
+    UnitEvent { experiment: "button".into(), unit, bucket: 77, deed, time: Time(3), properties: None }
+}
+
+pub(crate) fn conversion(unit: u64) -> UnitEvent {
+    event(unit, Deed::Conversion { goal: None, value: 2.5 })
+}
+
 fn inbox(store: &Arc<dyn Store>) {
     let place = |millis: u64| millis << 22;
-    let write = |millis, sequence| Write::Inbox(place(millis), Box::new(a_report(1, sequence, 4)));
-    store
-        .commit(&[write(1000, 1), write(1001, 2), write(1002, 3), Write::Cursor(place(1000))])
-        .expect("commits");
+    let report = |sequence| Post::Report(Box::new(a_report(1, sequence, 4)));
+    let events =
+        || Post::Events(vec![event(5, Deed::Exposure), event(5, Deed::Custom("view".into())), conversion(5)]);
+    let write = |millis, post| Write::Inbox(place(millis), post);
+    let writes =
+        [write(1000, report(1)), write(1001, report(2)), write(1002, events()), write(1003, report(3))];
+    store.commit(&writes).expect("commits");
+    store.commit(&[Write::Cursor(place(1000))]).expect("commits");
     assert_eq!(store.cursor().expect("reads"), place(1000));
     let two = store.inbox(place(1000), 2).expect("reads");
-    assert_eq!(two, [(place(1001), a_report(1, 2, 4)), (place(1002), a_report(1, 3, 4))]);
+    assert_eq!(two, [(place(1001), report(2)), (place(1002), events())]);
     assert_eq!(serin::store::time_of(two[0].0), Time(1001));
-    store.commit(&[Write::Trim(place(1001))]).expect("commits");
+    store.commit(&[Write::Trim(place(1002))]).expect("commits");
     assert_eq!(store.inbox(0, 10).expect("reads").len(), 1);
 }
 

@@ -96,8 +96,28 @@ impl Api {
     /// # Errors
     /// When the analyzer refuses, with its words.
     pub async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        self.call_with(&[], method, path, body).await
+    }
+
+    /// Sends events under an idempotency key, as a service does.
+    ///
+    /// # Errors
+    /// When the analyzer refuses, with its words, or does not answer.
+    pub async fn events(&self, key: &str, events: &Value) -> Result<Value> {
+        let body = json!({"events": events});
+        self.call_with(&[("idempotency-key", key)], Method::POST, "/v1/events", &body).await
+    }
+
+    async fn call_with(
+        &self,
+        more: &[(&str, &str)],
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> Result<Value> {
         let mut headers = self.shown();
         headers.push(("content-type", "application/json"));
+        headers.extend_from_slice(more);
         let answer = self.client.send(self.address, method, path, &headers, body.to_string().into()).await?;
         ensure!(answer.status.is_success(), "{path}: {} {}", answer.status, answer.text());
         serde_json::from_slice(&answer.body).with_context(|| format!("{path} is no JSON"))

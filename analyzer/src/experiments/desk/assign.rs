@@ -4,6 +4,7 @@ use super::{Draft, Refused, Told};
 use crate::analytics::{Via, What};
 use crate::experiments::book::{ASSIGNMENT_LIFE, Book, Status};
 use serde::Serialize;
+use serin_contract::AssignedUnit;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 
@@ -74,20 +75,22 @@ impl Draft<'_> {
             Status::Scheduled => return none("the experiment has not begun"),
             Status::Ended => return none("the experiment has ended"),
         }
-        self.place(id, user, attributes, time)
+        match book.experiment.unit(user) {
+            Some(unit) => self.place(id, unit, attributes, time),
+            None => none("an empty user is no user"),
+        }
     }
 
     /// The arm of a user, whether the experiment runs or not: exposures may come late.
     pub(super) fn place(
         &mut self,
         id: &str,
-        user: &str,
+        assigned: AssignedUnit,
         attributes: Option<&BTreeMap<String, serde_json::Value>>,
         time: Time,
     ) -> Result<Assigned, Refused> {
         let book = self.book(id)?;
-        let none = |reason: &str| Ok(Assigned::none(id, reason));
-        let Some((arm, unit)) = book.experiment.assign(user) else { return none("an empty user is no user") };
+        let (arm, unit) = (book.experiment.arm_of(assigned), assigned.hash);
         let step = book.step();
         let is_for = attributes.is_none_or(|attributes| book.experiment.is_for(attributes));
         let mut record = self.unit(id, unit)?;
@@ -96,7 +99,7 @@ impl Draft<'_> {
             return self.told(id, arm, step, false);
         }
         if !is_for {
-            return none("outside of the segment");
+            return Ok(Assigned::none(id, "outside of the segment"));
         }
         let first = record.of(step).is_none();
         match record.of_mut(step) {

@@ -3,11 +3,11 @@
 use super::{Draft, KEY_LIFE, Refused, Told};
 use crate::analytics::{Via, What};
 use crate::experiments::book::{Book, Status};
-use crate::experiments::events::{Deed, Event, LATEST};
+use crate::experiments::events::{Deed, Event, LATEST, UnitEvent};
 use crate::experiments::spec::written;
 use crate::store::{Action, KeptAnswer, StoreError, Write};
 use serde::Serialize;
-use serin_contract::{ExperimentReport, FieldError, UnitHash};
+use serin_contract::{ExperimentReport, FieldError, Step, UnitHash};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 
@@ -34,28 +34,10 @@ impl Draft<'_> {
         {
             return Ok(answer);
         }
-        let mut units: BTreeMap<&str, Vec<UnitHash>> = BTreeMap::new();
-        for (place, event) in events.iter().enumerate() {
-            self.check(event).map_err(|error| match error {
-                Refused::Field(error) => Refused::Field(error.under(&format!("events[{place}]"))),
-                Refused::Unknown(id) => {
-                    let message = format!("there is no experiment `{id}`");
-                    Refused::Field(FieldError::new(format!("events[{place}].experiment"), message))
-                }
-                other @ (Refused::Conflict(_) | Refused::Unavailable(_)) => other,
-            })?;
-            if let Some((_, unit)) = self.book(&event.experiment)?.experiment.assign(&event.user) {
-                units.entry(&event.experiment).or_default().push(unit);
-            }
-        }
-        // Whatever the store has to say of units is asked for before anything counts.
-        for (experiment, units) in units {
-            self.look_up(experiment, &units)?;
-        }
-        let mut counted = Counted { accepted: events.len() as u64, unexposed: 0, repeated: false };
-        for event in events {
-            counted.unexposed += u64::from(!self.count(event)?);
-        }
+        let events = self.checked(events)?;
+        let accepted = events.len() as u64;
+        let unexposed = self.take(events)?;
+        let counted = Counted { accepted, unexposed, repeated: false };
         if let Some(key) = key {
             let answer =
                 KeptAnswer { time: self.now, accepted: counted.accepted, unexposed: counted.unexposed };
@@ -63,6 +45,68 @@ impl Draft<'_> {
             self.writes.push(Write::Key(key.to_owned(), answer));
         }
         Ok(counted)
+    }
+
+    /// Checks events against their experiments; what is left of users is their units.
+    ///
+    /// # Errors
+    /// With the path of the first event that is wrong.
+    pub fn checked(&self, events: Vec<Event>) -> Result<Vec<UnitEvent>, Refused> {
+        let checked = events.into_iter().enumerate().map(|(place, event)| {
+            self.check(event).map_err(|error| match error {
+                Refused::Field(error) => Refused::Field(error.under(&format!("events[{place}]"))),
+                Refused::Unknown(id) => {
+                    let message = format!("there is no experiment `{id}`");
+                    Refused::Field(FieldError::new(format!("events[{place}].experiment"), message))
+                }
+                other @ (Refused::Conflict(_) | Refused::Unavailable(_)) => other,
+            })
+        });
+        checked.collect()
+    }
+
+    /// Counts checked events; answers how many conversions were nobody's. Events of experiments that are not there
+    /// are passed over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn take(&mut self, events: Vec<UnitEvent>) -> Result<u64, StoreError> {
+        // Whatever the store has to say of units is asked for before anything counts.
+        self.look_up_all(&events)?;
+        let mut unexposed = 0;
+        for event in events {
+            if self.book(&event.experiment).is_ok() {
+                let known = self.count(event).map_err(|refused| internal(&refused))?;
+                unexposed += u64::from(!known);
+            }
+        }
+        Ok(unexposed)
+    }
+
+    /// What judges are told of events that are counted already: a canary may be behind its experiment.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn take_again(&mut self, events: &[UnitEvent]) -> Result<(), StoreError> {
+        self.look_up_all(events)?;
+        for event in events {
+            let Deed::Conversion { goal, .. } = &event.deed else { continue };
+            let Ok(book) = self.book(&event.experiment) else { continue };
+            let (_, name) = goal_of(book, goal.as_deref());
+            let record = self.unit(&event.experiment, event.unit)?;
+            if let Some((arm, step)) = record.last().map(|entry| (entry.arm, entry.step)) {
+                self.tell_judge(&event.experiment, &name, event.unit, arm, Some(step));
+            }
+        }
+        Ok(())
+    }
+
+    fn look_up_all(&mut self, events: &[UnitEvent]) -> Result<(), StoreError> {
+        let mut units: BTreeMap<&str, Vec<UnitHash>> = BTreeMap::new();
+        for event in events {
+            units.entry(&event.experiment).or_default().push(event.unit);
+        }
+        units.into_iter().try_for_each(|(experiment, units)| self.look_up(experiment, &units))
     }
 
     fn known(&self, key: &str) -> Result<Option<Counted>, StoreError> {
@@ -78,7 +122,7 @@ impl Draft<'_> {
         }))
     }
 
-    fn check(&self, event: &Event) -> Result<(), Refused> {
+    fn check(&self, event: Event) -> Result<UnitEvent, Refused> {
         let book = self.book(&event.experiment)?;
         if book.status(self.now) == Status::Scheduled {
             return Err(FieldError::new("experiment", "has not begun yet").into());
@@ -95,33 +139,31 @@ impl Draft<'_> {
             }
         }
         match &event.deed {
-            Deed::Conversion { goal: Some(goal), .. } => match place_of(book, goal) {
-                Some(_) => Ok(()),
-                None => {
-                    let goals: Vec<&str> =
-                        book.experiment.goals.iter().map(|(name, _)| name.as_str()).collect();
-                    let message = format!("`{goal}` is no goal: allowed are {}", goals.join(", "));
-                    Err(FieldError::new("goal", message).into())
-                }
-            },
+            Deed::Conversion { goal: Some(goal), .. } if place_of(book, goal).is_none() => {
+                let goals: Vec<&str> = book.experiment.goals.iter().map(|(name, _)| name.as_str()).collect();
+                let message = format!("`{goal}` is no goal: allowed are {}", goals.join(", "));
+                return Err(FieldError::new("goal", message).into());
+            }
             Deed::Exposure if book.canary().is_some() => {
                 let message = "exposures of a release come from its filters alone: send conversions";
-                Err(FieldError::new("type", message).into())
+                return Err(FieldError::new("type", message).into());
             }
-            Deed::Exposure | Deed::Conversion { goal: None, .. } | Deed::Custom(_) => Ok(()),
+            Deed::Exposure | Deed::Conversion { .. } | Deed::Custom(_) => {}
         }
+        let unit = book.experiment.unit(&event.user);
+        let unit = unit.ok_or_else(|| FieldError::new("user", "must have 1 to 1024 bytes"))?;
+        Ok(UnitEvent::of(event, unit))
     }
 
     /// Counts one checked event; false when it is a conversion of nobody's.
-    fn count(&mut self, event: Event) -> Result<bool, Refused> {
-        let Event { experiment: id, user, deed, time, properties } = event;
-        let book = self.book(&id)?;
-        let Some((_, unit)) = book.experiment.assign(&user) else { return Ok(false) };
+    fn count(&mut self, event: UnitEvent) -> Result<bool, Refused> {
+        let assigned = event.assigned();
+        let UnitEvent { experiment: id, unit, deed, time, properties, .. } = event;
         let given = self.unit(&id, unit)?.last().map(|entry| (entry.arm, entry.step));
         let told = |what| Told { what, time, from: Via::Api };
         match deed {
             Deed::Exposure => {
-                let assigned = self.place(&id, &user, None, time)?;
+                let assigned = self.place(&id, assigned, None, time)?;
                 if !assigned.new {
                     self.tell(&id, unit, given, told(What::Exposure { first: false }));
                     self.act(&id, unit, time, "exposure", properties)?;
@@ -136,16 +178,14 @@ impl Draft<'_> {
             }
             Deed::Conversion { goal, value } => {
                 let book = self.book(&id)?;
-                let place = goal.as_deref().map_or(Some(0), |goal| place_of(book, goal)).unwrap_or(0);
-                let name =
-                    book.experiment.goals.get(place).map_or_else(String::new, |(name, _)| name.clone());
+                let (place, name) = goal_of(book, goal.as_deref());
                 let mut record = self.unit(&id, unit)?;
                 let step = record.last().map(|entry| entry.step);
                 let known = step.is_some();
                 if let Some(arm) = record.last().map(|entry| entry.arm) {
                     self.tell_judge(&id, &name, unit, arm, step);
                 }
-                let step = step.unwrap_or(serin_contract::Step(0));
+                let step = step.unwrap_or(Step(0));
                 self.book_mut(&id)?.reach(&mut record, step, place, 1, value);
                 if known {
                     self.put(&id, unit, record);
@@ -252,4 +292,11 @@ fn internal(refused: &Refused) -> StoreError {
 
 fn place_of(book: &Book, goal: &str) -> Option<usize> {
     book.experiment.goals.iter().position(|(name, _)| name == goal)
+}
+
+/// Which goal is meant, the first without a name, and what it is called.
+fn goal_of(book: &Book, goal: Option<&str>) -> (usize, String) {
+    let place = goal.map_or(Some(0), |goal| place_of(book, goal)).unwrap_or(0);
+    let name = book.experiment.goals.get(place).map_or_else(String::new, |(name, _)| name.clone());
+    (place, name)
 }

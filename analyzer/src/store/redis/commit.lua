@@ -2,7 +2,7 @@
 -- KEYS: the last token, the lock, the number of commits.
 -- ARGV: the writer's token (empty: nobody may lead), the number of commits that it knows of, then commands:
 -- how many words, the words. Two are ours: `LINE key time member` is a line of history at the next free time,
--- `ENTRY key id json` a report in the inbox, unless it is there.
+-- `ENTRY key id field json` a report or events in the inbox, unless they are there.
 if ARGV[1] ~= '' then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then
     return redis.error_reply('FENCED another analyzer has led after this one')
@@ -31,7 +31,7 @@ while at <= #ARGV do
     end
   elseif command[1] == 'ENTRY' then
     if #redis.call('XRANGE', command[2], command[3], command[3]) == 0 then
-      redis.call('XADD', command[2], command[3], 'r', command[4])
+      redis.call('XADD', command[2], command[3], command[4], command[5])
     end
   else
     redis.call(unpack(command))

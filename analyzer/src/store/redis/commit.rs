@@ -1,10 +1,10 @@
 //! A commit as the words of Redis commands, and the script that runs them.
 
-use super::keys::{action, digits, member, stream_id, unit};
+use super::keys::{EVENTS, REPORT, action, digits, member, stream_id, unit};
 use super::{Leading, Redis};
 use crate::experiments::desk::KEY_LIFE;
 use crate::store::redb::encode;
-use crate::store::{StoreError, Write};
+use crate::store::{Post, StoreError, Write};
 use std::sync::PoisonError;
 
 /// One command.
@@ -112,9 +112,18 @@ impl Redis {
                 out.push(words([b"SET", &of("plan-revision"), revision.0.to_string().as_bytes()]));
                 out.push(words([b"SET", &of("plan"), json.get().as_bytes()]));
             }
-            Write::Inbox(place, report) => {
-                let json = encode("inbox", report)?;
-                out.push(words([b"ENTRY", &of("inbox"), stream_id(*place).as_bytes(), &json]));
+            Write::Inbox(place, post) => {
+                let (field, json) = match post {
+                    Post::Report(report) => (REPORT, encode("inbox", report)?),
+                    Post::Events(events) => (EVENTS, encode("inbox", events)?),
+                };
+                out.push(words([
+                    b"ENTRY",
+                    &of("inbox"),
+                    stream_id(*place).as_bytes(),
+                    field.as_bytes(),
+                    &json,
+                ]));
             }
         }
         Ok(())

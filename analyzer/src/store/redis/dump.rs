@@ -16,12 +16,8 @@ const PAGE: usize = 1000;
 impl Redis {
     /// See [`crate::store::Store::dump`]. Nobody may lead meanwhile, for nothing holds still then.
     pub(super) fn dump_all(&self, show: &mut dyn FnMut(Row)) -> Result<(), StoreError> {
-        let lock = self.keys.of("lock");
-        let held: bool =
-            self.link.call("read", |connection| redis::cmd("EXISTS").arg(&lock).query(connection))?;
-        if held {
-            return Err(StoreError::Held);
-        }
+        self.check_free()?;
+        let moves = self.link.moves();
         for (instance, mark) in self.read_marks(Time(0))? {
             show(Row::Mark { instance, mark });
         }
@@ -34,10 +30,24 @@ impl Redis {
         let mut after = 0;
         loop {
             let page = self.inbox(after, PAGE)?;
-            let Some((last, _)) = page.last() else { return Ok(()) };
+            let Some((last, _)) = page.last() else { break };
             after = *last;
-            page.into_iter().for_each(|(place, report)| show(Row::Inbox { place, report: Box::new(report) }));
+            page.into_iter().for_each(|(place, post)| show(Row::of_post(place, post)));
         }
+        // A node that is asked for all its keys does not say that they are another's now.
+        self.check_free()?;
+        if self.link.moves() != moves {
+            let problem = "the slot has moved to another node of the cluster meanwhile: begin again";
+            return Err(StoreError::Unavailable(problem.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn check_free(&self) -> Result<(), StoreError> {
+        let lock = self.keys.of("lock");
+        let held: bool =
+            self.link.call("read", |connection| redis::cmd("EXISTS").arg(&lock).query(connection))?;
+        if held { Err(StoreError::Held) } else { Ok(()) }
     }
 
     fn dump_canaries(&self, show: &mut dyn FnMut(Row)) -> Result<(), StoreError> {

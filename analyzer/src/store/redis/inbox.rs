@@ -1,10 +1,10 @@
-//! The inbox: reports that any analyzer has taken, in the order in which Redis has them. The leader counts
-//! them from there.
+//! The inbox: reports and events that any analyzer has taken, in the order in which Redis has them. The leader
+//! counts them from there.
 
 use super::Redis;
-use super::keys::{digits, place, stream_id};
+use super::keys::{EVENTS, REPORT, digits, place, stream_id};
 use crate::store::redb::{decode, encode};
-use crate::store::{Mark, StoreError};
+use crate::store::{Mark, Post, StoreError};
 use serde_json::value::RawValue;
 use serin_contract::{Report, Revision};
 use serin_judge::time::Time;
@@ -17,8 +17,19 @@ type Entry = (String, Vec<(String, Vec<u8>)>);
 pub struct Taken {
     /// The current plan's revision.
     pub revision: Revision,
-    /// For each report the highest number of its sender that is in, and whether the report itself was new.
-    pub reports: Vec<(u64, bool)>,
+    /// What each report came to, in order.
+    pub reports: Vec<Intaken>,
+}
+
+/// What became of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intaken {
+    /// It is in.
+    New,
+    /// It was in before; the highest number of its sender that is.
+    Known(u64),
+    /// It is of one sender more than can be.
+    Refused,
 }
 
 impl Redis {
@@ -31,6 +42,7 @@ impl Redis {
         let mut script = self.scripts.take.prepare_invoke();
         script.key(self.keys.of("marks")).key(self.keys.of("inbox"));
         script.key(self.keys.of("plan-revision")).key(self.keys.of("taken"));
+        script.arg(self.senders);
         for report in reports {
             let mark = Mark { sequence: report.sequence, time: now, node: report.node.clone() };
             let is_empty = report.canaries.is_empty() && report.experiments.is_empty();
@@ -50,9 +62,10 @@ impl Redis {
         if marks.len() != reports.len() {
             return Err(wrong());
         }
-        let told = reports.iter().zip(marks).map(|(report, mark)| match mark.is_empty() {
-            true => Ok((report.sequence, true)),
-            false => Ok((mark.parse().map_err(|_| wrong())?, false)),
+        let told = marks.iter().map(|mark| match mark.as_str() {
+            "" => Ok(Intaken::New),
+            "full" => Ok(Intaken::Refused),
+            mark => Ok(Intaken::Known(mark.parse().map_err(|_| wrong())?)),
         });
         Ok(Taken { revision, reports: told.collect::<Result<_, StoreError>>()? })
     }
@@ -86,18 +99,23 @@ impl Redis {
         Ok(found.unwrap_or(0))
     }
 
-    pub(super) fn read_inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Report)>, StoreError> {
+    pub(super) fn read_inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Post)>, StoreError> {
         let mut command = redis::cmd("XRANGE");
         let first = stream_id(after.saturating_add(1));
         command.arg(self.keys.of("inbox")).arg(first).arg("+").arg("COUNT").arg(most);
         let rows: Vec<Entry> = self.link.call("inbox", |connection| command.query(connection))?;
         self.metrics.waiting.set(rows.len() as i64);
         let wrong = |error: &str| StoreError::Record { table: "inbox", error: error.to_owned() };
-        let report = |(id, fields): &Entry| {
+        let post = |(id, fields): &Entry| {
             let place = place(id).ok_or_else(|| wrong("a place beyond what fits"))?;
-            let (_, json) = fields.first().ok_or_else(|| wrong("an entry without a report"))?;
-            Ok((place, decode("inbox", json)?))
+            let (field, json) = fields.first().ok_or_else(|| wrong("an entry without anything"))?;
+            let post = match field.as_str() {
+                REPORT => Post::Report(decode("inbox", json)?),
+                EVENTS => Post::Events(decode("inbox", json)?),
+                _ => return Err(wrong("an entry that is neither a report nor events")),
+            };
+            Ok((place, post))
         };
-        rows.iter().map(report).collect()
+        rows.iter().map(post).collect()
     }
 }

@@ -8,8 +8,10 @@
 //! | `:token` | string | the last fencing token |
 //! | `:commits` | string | counts the leader's commits |
 //! | `:marks` | hash | filter instance -> its high-water mark: 20 digits, a space, JSON |
-//! | `:inbox` | stream | reports that are acknowledged; field `r`, JSON |
-//! | `:cursor` | string | the last report that experiments have counted |
+//! | `:inbox` | stream | what is acknowledged, JSON: a report in the field `r`, the events of a call in `e` |
+//! | `:taken`, `:taken-calls` | string | how many reports, and calls with events, were ever taken |
+//! | `:exposed:<experiment>:<minute>` | set with an expiry | units whose exposure the inbox has |
+//! | `:cursor` | string | the last entry of the inbox that experiments have counted |
 //! | `:plan`, `:plan-revision` | string | the current plan, JSON, and its revision |
 //! | `:snapshots`, `:units` | hash | canary -> its snapshot, JSON; its stratum's units, packed |
 //! | `:journal:<canary>` | sorted set | reports that were imported and are in no snapshot |
@@ -39,6 +41,11 @@ impl Keys {
         format!("{}:{name}:{id}", self.0)
     }
 }
+
+/// The inbox's field with a report.
+pub(super) const REPORT: &str = "r";
+/// The inbox's field with the events of a call.
+pub(super) const EVENTS: &str = "e";
 
 /// A number that sorts as text.
 pub(super) fn digits(number: u64) -> String {

@@ -1,5 +1,6 @@
 //! The way to Redis: connections that are kept, time limits, and a breaker. While Redis is known to be away
-//! nobody waits for it but the one who looks whether it is back.
+//! nobody waits for it but the one who looks whether it is back. In a cluster all keys are in one slot, so there is
+//! one node to talk to; where a node says that the slot is another's, the same call goes on there.
 
 use super::RedisSettings;
 use crate::metrics::StoreMetrics;
@@ -8,12 +9,14 @@ use redis::{
     Client, Connection, ConnectionAddr, ErrorKind, RedisError, RedisResult, ServerErrorKind, TlsCertificates,
     Value,
 };
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Connections that are kept while they have nothing to do.
 const KEPT: usize = 8;
+/// How often one call is sent on from node to node.
+const HOPS: usize = 3;
 /// How often it is looked whether Redis is back.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -21,13 +24,18 @@ pub(super) struct Link {
     settings: RedisSettings,
     idle: Mutex<Vec<Connection>>,
     /// Where a cluster's node has sent us.
-    moved: Mutex<Option<(String, u16)>>,
+    moved: Mutex<Option<Node>>,
+    /// How often that was.
+    moves: AtomicU64,
     /// Why Redis is thought to be away.
     away: Mutex<Option<String>>,
     /// Whether somebody looks after the breaker; without one every call tries.
     watched: AtomicBool,
     metrics: StoreMetrics,
 }
+
+/// A node's host and port.
+type Node = (String, u16);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -58,9 +66,19 @@ fn trouble(error: &RedisError) -> Trouble {
             | ServerErrorKind::ReadOnly
             | ServerErrorKind::ClusterDown
             | ServerErrorKind::Moved
+            | ServerErrorKind::Ask
             | ServerErrorKind::TryAgain
     );
-    if elsewhere { Trouble::Away } else { Trouble::Refusal }
+    if elsewhere || moved(error).is_some() { Trouble::Away } else { Trouble::Refusal }
+}
+
+/// Where a node of a cluster says that the slot is, for one command or for one of several. Whoever was refused so
+/// has written nothing.
+fn moved(error: &RedisError) -> Option<String> {
+    let errors = error.clone().into_server_errors()?;
+    let mut moved = errors.iter().filter(|(_, error)| error.kind() == Some(ServerErrorKind::Moved));
+    // The slot's number, and the node.
+    moved.find_map(|(_, error)| Some(error.details()?.split_whitespace().nth(1)?.to_owned()))
 }
 
 impl Link {
@@ -69,6 +87,7 @@ impl Link {
             settings,
             idle: Mutex::default(),
             moved: Mutex::default(),
+            moves: AtomicU64::new(0),
             away: Mutex::default(),
             watched: AtomicBool::new(false),
             metrics,
@@ -101,7 +120,14 @@ impl Link {
     ) -> Result<T, StoreError> {
         let timer = self.metrics.seconds.with_label_values(&[call]).start_timer();
         self.metrics.busy.inc();
-        let result = self.over_a_connection(work);
+        let mut result = self.over_a_connection(work);
+        for _ in 0..HOPS {
+            let Some(node) = result.as_ref().err().and_then(|error| self.node_of(&moved(error)?)) else {
+                break;
+            };
+            self.follow(node);
+            result = self.over_a_connection(work);
+        }
         self.metrics.busy.dec();
         timer.observe_duration();
         let outcome = if result.is_ok() { "ok" } else { "failed" };
@@ -182,13 +208,12 @@ impl Link {
                 // All connections lead to the same place.
                 lock(&self.idle).clear();
                 self.metrics.idle.set(0);
-                let is_moved = error.kind() == ErrorKind::Server(ServerErrorKind::Moved);
-                let moved = error.redirect_node().filter(|_| is_moved).and_then(|(node, _)| {
-                    let (host, port) = node.rsplit_once(':')?;
-                    Some((host.trim_matches(['[', ']']).to_owned(), port.parse().ok()?))
-                });
                 let told = told(error);
-                *lock(&self.moved) = moved;
+                // While a slot is on its way to another node, this one is still the one to ask.
+                let moves = [ServerErrorKind::TryAgain, ServerErrorKind::Ask];
+                if !moves.iter().any(|kind| error.kind() == (*kind).into()) {
+                    *lock(&self.moved) = None;
+                }
                 if lock(&self.away).replace(told.clone()).is_none() {
                     tracing::warn!(problem = %told, "Redis does not answer");
                 }
@@ -196,6 +221,40 @@ impl Link {
                 StoreError::Unavailable(told)
             }
         }
+    }
+
+    /// From now on another node of the cluster is the one to talk to.
+    fn follow(&self, node: Node) {
+        tracing::info!(host = %node.0, port = node.1, "the slot is at another node of the cluster");
+        lock(&self.idle).clear();
+        self.metrics.idle.set(0);
+        *lock(&self.moved) = Some(node);
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A node as a cluster writes it; without a host it is the host of whoever says so.
+    fn node_of(&self, text: &str) -> Option<Node> {
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse().ok()?;
+        let host = host.trim_matches(['[', ']']);
+        if !host.is_empty() {
+            return Some((host.to_owned(), port));
+        }
+        let present = lock(&self.moved).as_ref().map(|(host, _)| host.clone());
+        let own = || {
+            let addr = self.settings.info.addr();
+            if let ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } = addr {
+                Some(host.clone())
+            } else {
+                None
+            }
+        };
+        Some((present.or_else(own)?, port))
+    }
+
+    /// How often the slot was found at another node.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 
     fn is_back(&self) {
@@ -211,7 +270,8 @@ impl Link {
     }
 
     /// Looks after the breaker: from now on calls fail at once while Redis is away, and only this one tries.
-    pub(super) async fn watch(&self) {
+    /// `key` is one that is always there: in a cluster its answer says which node to ask.
+    pub(super) async fn watch(&self, key: &str) {
         self.watched.store(true, Ordering::Relaxed);
         let mut beat = tokio::time::interval(LOOK);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -220,6 +280,7 @@ impl Link {
             if self.away().is_some() {
                 // The error is kept already, and told once.
                 let look = |connection: &mut Connection| {
+                    redis::cmd("EXISTS").arg(key).exec(connection)?;
                     let role: Vec<Value> = redis::cmd("ROLE").query(connection)?;
                     let is_master =
                         matches!(role.first(), Some(Value::BulkString(word)) if word == b"master");

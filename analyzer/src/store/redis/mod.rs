@@ -1,8 +1,9 @@
 //! The store for several analyzers: Redis. What the leader decides is committed by a script that checks its
-//! token; reports are taken by a script that any analyzer calls. See [`keys`] for what stands where.
+//! token; reports and events are taken by scripts that any analyzer calls. See [`keys`] for what stands where.
 
 mod commit;
 mod dump;
+mod events;
 mod experiments;
 mod inbox;
 mod keys;
@@ -10,17 +11,20 @@ mod link;
 mod lock;
 mod read;
 
-pub use inbox::Taken;
+pub use events::EventCall;
+pub use inbox::{Intaken, Taken};
 pub use lock::{Lock, Standing};
 
 use super::exchange::Row;
-use super::{KeptAnswer, Mark, RolloutReport, Store, StoreError, StoredCanary, Walk, Write};
+use super::{
+    KeptAnswer, MOST_SENDERS, Mark, Post, RolloutReport, Store, StoreError, StoredCanary, Walk, Write,
+};
 use crate::experiments::{Record, Unit};
 use crate::metrics::StoreMetrics;
 use keys::Keys;
 use link::Link;
 use serin_contract::report::Instance;
-use serin_contract::{Report, Revision, UnitHash};
+use serin_contract::{Revision, UnitHash};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -28,7 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Raised when a record changes its meaning.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// How Redis is reached.
 #[derive(Debug, Clone)]
@@ -66,6 +70,8 @@ pub struct Redis {
     keys: Keys,
     scripts: Arc<Scripts>,
     leading: Arc<Mutex<Leading>>,
+    /// How many senders of reports are known at most.
+    senders: usize,
     metrics: StoreMetrics,
 }
 
@@ -82,6 +88,7 @@ struct Scripts {
     commit: redis::Script,
     bump: redis::Script,
     take: redis::Script,
+    events: redis::Script,
     lock: redis::Script,
     unlock: redis::Script,
 }
@@ -99,17 +106,20 @@ impl Redis {
                 commit: redis::Script::new(include_str!("commit.lua")),
                 bump: redis::Script::new(include_str!("bump.lua")),
                 take: redis::Script::new(include_str!("take.lua")),
+                events: redis::Script::new(include_str!("events.lua")),
                 lock: redis::Script::new(include_str!("lock.lua")),
                 unlock: redis::Script::new(include_str!("unlock.lua")),
             }),
             leading: Arc::default(),
+            senders: MOST_SENDERS,
             metrics,
         };
         store.check_format()?;
         Ok(store)
     }
 
-    /// Format 1 had no inbox and no cursor; everything else is as it was, and what is not there is nothing.
+    /// Format 1 had no inbox and no cursor, 2 no events in the inbox and no audit; everything else is as it was, and
+    /// what is not there is nothing.
     fn check_format(&self) -> Result<(), StoreError> {
         let key = self.keys.of("format");
         let found: Option<u64> = self.link.call("check", |connection| {
@@ -118,8 +128,8 @@ impl Redis {
         })?;
         match found {
             Some(FORMAT) => Ok(()),
-            Some(1) => {
-                tracing::info!(from = 1, to = FORMAT, "the store's format is brought up to date");
+            Some(old @ 1..FORMAT) => {
+                tracing::info!(from = old, to = FORMAT, "the store's format is brought up to date");
                 self.link.call("check", |connection| redis::cmd("SET").arg(&key).arg(FORMAT).exec(connection))
             }
             Some(found) => Err(StoreError::Format { found, expected: FORMAT }),
@@ -127,9 +137,15 @@ impl Redis {
         }
     }
 
+    /// With another bound on the senders of reports than a day's.
+    #[must_use]
+    pub fn with_senders(self, senders: usize) -> Self {
+        Self { senders, ..self }
+    }
+
     /// Looks whether Redis is back, while it is away; from now on nobody else waits for it then.
     pub async fn watch(self) {
-        self.link.watch().await;
+        self.link.watch(&self.keys.of("format")).await;
     }
 
     /// How Redis is reached.
@@ -232,7 +248,7 @@ impl Store for Redis {
         true
     }
 
-    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Report)>, StoreError> {
+    fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Post)>, StoreError> {
         self.read_inbox(after, most)
     }
 
