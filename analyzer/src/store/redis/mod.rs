@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Raised when a record changes its meaning.
 const FORMAT: u64 = 2;
@@ -66,6 +67,7 @@ pub struct Redis {
     keys: Keys,
     scripts: Arc<Scripts>,
     leading: Arc<Mutex<Leading>>,
+    fenced: Arc<Notify>,
     metrics: StoreMetrics,
 }
 
@@ -103,6 +105,7 @@ impl Redis {
                 unlock: redis::Script::new(include_str!("unlock.lua")),
             }),
             leading: Arc::default(),
+            fenced: Arc::default(),
             metrics,
         };
         store.check_format()?;
@@ -140,6 +143,17 @@ impl Redis {
     /// Why Redis is thought to be away.
     pub fn away(&self) -> Option<String> {
         self.link.away()
+    }
+
+    /// Comes back when a commit was refused because another has led after us.
+    pub async fn fenced(&self) {
+        self.fenced.notified().await;
+    }
+
+    fn note_fence(&self, error: &StoreError) {
+        if matches!(error, StoreError::Fenced) {
+            self.fenced.notify_one();
+        }
     }
 
     /// From now on commits carry this token, as the lock gave it.
