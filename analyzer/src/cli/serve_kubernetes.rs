@@ -122,7 +122,7 @@ pub(super) async fn serve(
     let (resigning, resigned) = watch::channel(false);
     let (stopping, stopped) = watch::channel(false);
     let candidate = Candidate::new(client.clone(), replica.clone(), denials.clone());
-    let routes = Routes::new(client.clone(), candidate.fresh(), denials.clone());
+    let routes = Routes::new(client.clone(), candidate.hold(), denials.clone());
     let module = Arc::new(module);
     let tokens = Arc::new(RwLock::new(Tokens::of(&server)));
     let redis = match &opened {
@@ -258,6 +258,8 @@ impl Leading {
         }
         let lost = tokio::select! {
             lost = term.wait_for(|term| matches!(term, Term::Lost(_))) => Some(lost.map_err(|_| gone())?.clone()),
+            // Somebody who was elected before us took Redis' token after us: frozen in between, as a rule.
+            () = fenced(self.redis.as_ref()) => Some(Term::Lost("another replica, by Redis' token,".into())),
             _ = resigned.wait_for(|resigned| *resigned) => None,
         };
         match (lost, working) {
@@ -280,5 +282,13 @@ impl Leading {
                 Ok(())
             }
         }
+    }
+}
+
+/// Comes back when Redis has refused a commit for another's sake; never without Redis.
+async fn fenced(redis: Option<&Redis>) {
+    match redis {
+        Some(redis) => redis.fenced().await,
+        None => std::future::pending().await,
     }
 }

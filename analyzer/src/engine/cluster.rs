@@ -112,7 +112,9 @@ impl Core {
         let offset = stored.as_ref().map_or(0, end);
         let rollout = match (takeover, stored) {
             (Some(takeover), Some(stored))
-                if takeover.ours && is_as_fresh(&takeover.state, &stored.snapshot.state) =>
+                if !self.store.is_shared()
+                    && takeover.ours
+                    && is_as_fresh(&takeover.state, &stored.snapshot.state) =>
             {
                 return open(&*self.store, canary, now, writes);
             }

@@ -54,6 +54,8 @@ pub(super) struct Core {
     pub(super) intake: Option<Intake>,
     /// Whether weights may be written, where a lock says so.
     hold: Option<Hold>,
+    /// Whether every canary is known: those of a cluster come one by one.
+    pub(super) whole: bool,
     /// The last plan that is in the store.
     pub(super) spread: Option<Revision>,
     /// The way to the cluster's objects; none outside a cluster.
@@ -111,6 +113,7 @@ impl Core {
             inbox,
             intake,
             hold,
+            whole: cluster.is_none(),
             spread: None,
             cluster,
             queue,
@@ -193,6 +196,10 @@ impl Core {
             Message::See(canary, seen) => self.see(&canary, seen, now),
             Message::Releases(answer) => {
                 drop(answer.send(self.rollouts.values().map(|rollout| rollout.release(now)).collect()));
+            }
+            Message::Whole => {
+                self.whole = true;
+                self.publish();
             }
             Message::Stop(answer) => {
                 self.save_all();

@@ -322,7 +322,8 @@ impl Core {
 
     /// Cuts off what everybody has counted and stored.
     fn cut(&mut self, now: Time) {
-        if now < self.inbox.next_trim || self.inbox.away.is_some() || self.inbox.doubtful {
+        // A canary that is not known yet has not counted what is there.
+        if !self.whole || now < self.inbox.next_trim || self.inbox.away.is_some() || self.inbox.doubtful {
             return;
         }
         self.inbox.next_trim = now.plus(TRIM);
@@ -336,7 +337,11 @@ impl Core {
     }
 
     /// Gives the plan to the analyzers that do not lead, and to this one's own answers.
+    /// A plan without a canary that is not known yet would let its users go.
     pub(super) fn spread_plan(&mut self) {
+        if !self.whole {
+            return;
+        }
         let revision = self.plan.revision();
         if let Some(intake) = &self.intake {
             intake.lead(revision, self.plan.json());

@@ -91,6 +91,7 @@ enum Message {
     Remove(String, oneshot::Sender<()>),
     See(String, Seen),
     Releases(oneshot::Sender<Vec<Release>>),
+    Whole,
     Stop(oneshot::Sender<()>),
 }
 
@@ -114,6 +115,7 @@ impl Message {
             | Self::Remove(..)
             | Self::See(..)
             | Self::Releases(_)
+            | Self::Whole
             | Self::Stop(_) => None,
         }
     }
@@ -255,6 +257,12 @@ impl Engine {
     pub async fn see(&self, id: &str, seen: Seen) {
         // An engine that is gone has nothing to look at.
         let _ = self.queue.send(Message::See(id.to_owned(), seen)).await;
+    }
+
+    /// Every canary is known now; before, filters keep the plan of whoever led last.
+    pub async fn is_whole(&self) {
+        // An engine that is gone tells nobody of a plan.
+        let _ = self.queue.send(Message::Whole).await;
     }
 
     /// All releases, for their Canaries' status; nothing when the engine is gone.

@@ -2,46 +2,24 @@
 
 use super::lease::{ADDRESS, Seen, Step, step};
 use super::{CallError, Denials, NAME, Replica, in_time};
-use crate::replicas::Term;
+use crate::replicas::{Hold, Term};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 use kube::{Client, ResourceExt};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
-/// Until when our last renewal is good.
-#[derive(Debug, Clone)]
-pub struct Fresh {
-    born: Instant,
-    until: Arc<AtomicU64>,
-}
-
-impl Fresh {
-    fn new() -> Self {
-        Self { born: Instant::now(), until: Arc::default() }
-    }
-
-    fn renew(&self, length: Duration) {
-        let until = (self.born.elapsed() + length).as_millis();
-        self.until.store(u64::try_from(until).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// Whether nobody else can hold the Lease now: only then a weight may be raised.
-    pub fn is_fresh(&self) -> bool {
-        self.born.elapsed().as_millis() < u128::from(self.until.load(Ordering::Relaxed))
-    }
-}
+/// The Lease is looked at no more seldom: after an outage it is known soon whose it is.
+const BEAT: Duration = Duration::from_secs(2);
 
 /// A replica that would lead.
 pub struct Candidate {
     api: Api<Lease>,
     replica: Replica,
     denials: Denials,
-    fresh: Fresh,
+    hold: Hold,
     /// The last version of the Lease, and since when we have seen it.
     seen: Option<(String, Instant)>,
 }
@@ -50,18 +28,19 @@ impl Candidate {
     /// Nothing is read yet.
     pub fn new(client: Client, replica: Replica, denials: Denials) -> Self {
         let api = Api::namespaced(client, &replica.namespace);
-        Self { api, replica, denials, fresh: Fresh::new(), seen: None }
+        Self { api, replica, denials, hold: Hold::default(), seen: None }
     }
 
-    /// Until when our last renewal is good.
-    pub fn fresh(&self) -> Fresh {
-        self.fresh.clone()
+    /// Whether anything may be written.
+    pub fn hold(&self) -> Hold {
+        self.hold.clone()
     }
 
     /// Keeps at it until `stop` is over, then gives the Lease back if it is ours. Says how things stand
     /// whenever that changes; what was last said holds while the API server does not answer.
     pub async fn run(mut self, term: watch::Sender<Term>, mut stop: watch::Receiver<bool>) {
-        let mut beat = tokio::time::interval((self.replica.lease / 6).max(Duration::from_millis(100)));
+        let mut beat =
+            tokio::time::interval((self.replica.lease / 6).clamp(Duration::from_millis(100), BEAT));
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -80,7 +59,10 @@ impl Candidate {
                         return;
                     }
                 }
-                Err(error) => tracing::warn!(%error, leading = led, "the Lease cannot be read or written"),
+                Err(error) => {
+                    self.hold.unanswered(Instant::now());
+                    tracing::warn!(%error, leading = led, "the Lease cannot be read or written");
+                }
             }
         }
         if *term.borrow() == Term::Mine
@@ -92,10 +74,12 @@ impl Candidate {
 
     async fn look(&mut self, led: bool) -> Result<Term, CallError> {
         let lease = in_time(self.api.get_opt(NAME)).await.inspect_err(|error| self.noted(error))?;
+        // Others count from when they saw it written, which is after this.
+        let asked = Instant::now();
         let Some(lease) = lease else {
             let fresh = self.written(Lease { metadata: self.metadata(None), spec: None }, true);
             return match in_time(self.api.create(&PostParams::default(), &fresh)).await {
-                Ok(_) => Ok(self.took()),
+                Ok(_) => Ok(self.took(asked)),
                 Err(error) => self.conflicted(error),
             };
         };
@@ -110,17 +94,21 @@ impl Candidate {
                 let new_term = seen.holder.as_deref() != Some(self.replica.name.as_str());
                 let lease = self.written(lease, new_term);
                 match in_time(self.api.replace(NAME, &PostParams::default(), &lease)).await {
-                    Ok(_) => Ok(self.took()),
+                    Ok(_) => Ok(self.took(asked)),
                     Err(error) => self.conflicted(error),
                 }
             }
             Step::Wait => Ok(seen.address.map_or(Term::Nobody, Term::Other)),
-            Step::Lost => Ok(Term::Lost(seen.holder.unwrap_or_default())),
+            Step::Lost => {
+                self.hold.lost();
+                Ok(Term::Lost(seen.holder.unwrap_or_default()))
+            }
         }
     }
 
-    fn took(&self) -> Term {
-        self.fresh.renew(self.replica.lease);
+    fn took(&self, asked: Instant) -> Term {
+        // A quarter is left for the time between the last look and a write.
+        self.hold.renewed(asked, self.replica.lease - self.replica.lease / 4);
         Term::Mine
     }
 

@@ -93,10 +93,12 @@ impl Controller {
     /// followed, and filters may ask. False when another replica leads meanwhile.
     pub async fn begin(&mut self, term: &mut watch::Receiver<Term>) -> bool {
         loop {
-            if self.stores.are_settled()
+            if self.routes.may_write()
+                && self.stores.are_settled()
                 && self.pass().await.is_some()
                 && self.pass_experiments().await.is_some()
             {
+                self.engine.is_whole().await;
                 return true;
             }
             // Either way it is looked at again.
@@ -116,6 +118,9 @@ impl Controller {
                 // Either way a pass is due.
                 _ = tokio::time::timeout(BEAT, bell) => {}
                 _ = stop.wait_for(|stop| *stop) => break,
+            }
+            if !self.routes.may_write() {
+                continue;
             }
             if self.stores.canaries.missing().is_none() && self.pass().await.is_none() {
                 return;
@@ -325,7 +330,7 @@ impl Controller {
         };
         let interval = release.map_or(RETRY, |release| release.analysis_interval);
         let due = now.since(memory.written) >= interval || status::is_transition(&memory.status, &new);
-        if !due || new == memory.status {
+        if !due || new == memory.status || !self.routes.may_write() {
             return Ok(());
         }
         let id = object.id();

@@ -1,8 +1,8 @@
 //! Writing a VirtualService: read it, make the patch, send it with its tests; after a conflict read again.
 
-use super::candidate::Fresh;
 use super::{CallError, Denials, JSON_PATCH, get, patch};
 use crate::config::VirtualService;
+use crate::replicas::Hold;
 use crate::router::virtual_service::{self, Patch, Problem};
 use crate::router::{RouterError, Written};
 use kube::Client;
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct Routes {
     client: Client,
-    fresh: Fresh,
+    hold: Hold,
     denials: Denials,
     /// Rings when a status should follow at once.
     pub(super) bell: Arc<Notify>,
@@ -46,9 +46,9 @@ enum Next {
 }
 
 impl Routes {
-    /// Through this client; `fresh` says whether weights may be raised.
-    pub fn new(client: Client, fresh: Fresh, denials: Denials) -> Self {
-        Self { client, fresh, denials, bell: Arc::default(), places: Arc::default() }
+    /// Through this client; `hold` says what may be written.
+    pub fn new(client: Client, hold: Hold, denials: Denials) -> Self {
+        Self { client, hold, denials, bell: Arc::default(), places: Arc::default() }
     }
 
     /// The engine has decided something: the status is written at once.
@@ -68,11 +68,7 @@ impl Routes {
         share: Share,
         stood: Option<Share>,
     ) -> Result<Written, RouterError> {
-        if share > stood.unwrap_or(share) && !self.fresh.is_fresh() {
-            return Err(RouterError::failed(
-                "this replica could not renew its Lease: until it can, it lowers weights and raises none",
-            ));
-        }
+        let raises = share > stood.unwrap_or(share);
         let next = |object: &Value| {
             let lowest = virtual_service::standing(object, service)?.shares.map(|(lowest, _)| lowest);
             if let (Some(lowest), Some(stood)) = (lowest, stood)
@@ -88,7 +84,7 @@ impl Routes {
         if *given_back {
             return Err(RouterError::failed("the VirtualService was given back: its Canary is deleted"));
         }
-        match self.change(namespace, &service.name, next).await? {
+        match self.change(namespace, &service.name, raises, next).await? {
             Changed::Stands(object) => Ok(Written::Stands(version(&object))),
             Changed::Braked(found) => Ok(Written::Braked(found)),
             Changed::Missing => Err(missing(namespace, service)),
@@ -104,7 +100,7 @@ impl Routes {
         let place = self.place(namespace, &service.name);
         let mut given_back = place.lock().await;
         *given_back = true;
-        self.change(namespace, &service.name, next).await.map(drop)
+        self.change(namespace, &service.name, false, next).await.map(drop)
     }
 
     /// A Canary is there for it, again.
@@ -122,6 +118,7 @@ impl Routes {
         &self,
         namespace: &str,
         name: &str,
+        raises: bool,
         next: impl Fn(&Value) -> Result<Next, Problem>,
     ) -> Result<Changed, RouterError> {
         let path = format!("/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices/{name}");
@@ -136,7 +133,11 @@ impl Routes {
             let patched = match next(&object)? {
                 Next::Braked(found) => return Ok(Changed::Braked(found)),
                 Next::Send(None) => return Ok(Changed::Stands(object)),
-                Next::Send(Some(operations)) => patch(&self.client, &path, JSON_PATCH, &operations).await,
+                Next::Send(Some(operations)) => {
+                    // Asked as late as can be: this program may have been frozen since it decided.
+                    self.may(raises)?;
+                    patch(&self.client, &path, JSON_PATCH, &operations).await
+                }
             };
             match patched {
                 Ok(object) => return Ok(Changed::Stands(object)),
@@ -151,6 +152,21 @@ impl Routes {
         Err(RouterError::failed(&format!(
             "VirtualService {namespace}/{name}: {TRIES} writes in a row failed: {last}"
         )))
+    }
+
+    /// Whether this replica still has a say in the cluster: not when it was frozen for longer than its Lease.
+    pub(super) fn may_write(&self) -> bool {
+        self.hold.allows(false)
+    }
+
+    fn may(&self, raises: bool) -> Result<(), RouterError> {
+        if self.hold.allows(raises) {
+            return Ok(());
+        }
+        Err(RouterError::failed(
+            "this replica could not renew its Lease: until it can, it raises no weight, and lowers one only while \
+             the API server does not say whose the Lease is",
+        ))
     }
 
     fn told(&self, error: &CallError) -> RouterError {

@@ -141,9 +141,11 @@ impl Task {
         }
     }
 
-    /// Our own engine's plan while we lead; else the one that the store has.
+    /// Our own engine's plan while we lead; else the one that the store has. A newer one than ours is that of
+    /// whoever leads while we were frozen.
     fn plan(&mut self, revision: Revision) -> Result<Option<Plan>, StoreError> {
-        if let Some(own) = self.own.read().unwrap_or_else(PoisonError::into_inner).clone() {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(own) = own.filter(|own| own.revision >= revision) {
             return Ok(Some(own));
         }
         if self.known.as_ref().is_none_or(|known| known.revision != revision) {

@@ -51,6 +51,7 @@ pub struct Replica {
     name: String,
     port: u16,
     folder: PathBuf,
+    store: Option<String>,
     process: Option<Process>,
     api: Api,
 }
@@ -66,9 +67,14 @@ impl Replica {
         let port = ports::free()?;
         std::fs::write(folder.join("serin.yaml"), configuration(port, &folder, tokens)?)?;
         let api = Api::of(ports::loopback(port), canary, Some(ApiTokens::OPERATOR));
-        let replica = Self { name: name.to_owned(), port, folder, process: None, api };
+        let replica = Self { name: name.to_owned(), port, folder, store: None, process: None, api };
         replica.fetch_token(plane).await?;
         Ok(replica)
+    }
+
+    /// From its next start on everything is kept there; in a file of its own without it.
+    pub fn keep_in(&mut self, store: Option<&str>) {
+        self.store = store.map(str::to_owned);
     }
 
     /// A new token of the ServiceAccount, as the kubelet would put it into the pod.
@@ -111,6 +117,9 @@ impl Replica {
             .env("KUBECONFIG", self.folder.join("kubeconfig"))
             .env("POD_NAME", &self.name)
             .env("POD_NAMESPACE", NAMESPACE);
+        if let Some(store) = &self.store {
+            command.args(["--store", store]);
+        }
         self.process = Some(Process::start(&self.name, command, &self.log())?);
         Ok(())
     }

@@ -43,12 +43,14 @@ pub struct MeshOptions {
     pub virtual_service: Value,
     /// The filter's configuration in the analyzer's place, for a mesh without one.
     pub plan: Option<Value>,
+    /// Where the replicas keep everything, in place of a file of each: a Redis.
+    pub store: Option<String>,
 }
 
 impl Default for MeshOptions {
     /// One replica; the example's ramp in seconds.
     fn default() -> Self {
-        Self { replicas: 1, canary: quick(), virtual_service: json!({}), plan: None }
+        Self { replicas: 1, canary: quick(), virtual_service: json!({}), plan: None, store: None }
     }
 }
 
@@ -72,6 +74,7 @@ pub struct Mesh {
     pub before: Value,
     /// etcd, the API server and istiod.
     pub plane: ControlPlane,
+    store: Option<String>,
 }
 
 impl Mesh {
@@ -105,7 +108,8 @@ impl Mesh {
         let started = Gateway::start("gw-0", "istio-system", plane.folder(), plane.xds(), port).await;
         let gateway = started.with_context(|| plane.log_tails())?;
         let before = plane.cluster().get(VIRTUAL_SERVICE).await?;
-        Ok(Self { gateway, replicas: Vec::new(), stable, canary, before, plane })
+        let store = options.store.clone();
+        Ok(Self { gateway, replicas: Vec::new(), stable, canary, before, plane, store })
     }
 
     /// Starts the analyzer's replicas and tells the mesh where they are.
@@ -116,7 +120,9 @@ impl Mesh {
         let tokens = ApiTokens::write(&self.plane.folder().join("tokens"))?;
         for number in 0..count {
             let name = format!("serin-{number}");
-            self.replicas.push(Replica::prepare(&self.plane, &name, "default/canary-demo", &tokens).await?);
+            let mut replica = Replica::prepare(&self.plane, &name, "default/canary-demo", &tokens).await?;
+            replica.keep_in(self.store.as_deref());
+            self.replicas.push(replica);
         }
         let at: Vec<(u16, &str)> = self.replicas.iter().map(|replica| (replica.port(), "any")).collect();
         self.plane.cluster().apply_document(&endpoints(NAMESPACE, "serin", 9090, &at)).await?;

@@ -36,10 +36,11 @@ impl Redis {
         }
         // Whatever happens now, only an answer says how many there are.
         leading.commits = None;
-        self.link.call("commit", |connection| {
+        let committed = self.link.call("commit", |connection| {
             script.invoke::<()>(connection)?;
             self.await_replicas(connection)
-        })?;
+        });
+        committed.inspect_err(|error| self.note_fence(error))?;
         leading.commits = Some(commits + 1);
         Ok(())
     }
@@ -48,7 +49,8 @@ impl Redis {
     pub(super) fn bump(&self, leading: &mut Leading) -> Result<u64, StoreError> {
         let mut script = self.scripts.bump.prepare_invoke();
         script.key(self.keys.of("token")).key(self.keys.of("commits")).arg(&leading.token);
-        let commits = self.link.call("commit", |connection| script.invoke(connection))?;
+        let bumped = self.link.call("commit", |connection| script.invoke(connection));
+        let commits = bumped.inspect_err(|error| self.note_fence(error))?;
         leading.commits = Some(commits);
         Ok(commits)
     }

@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// Raised when a record changes its meaning.
 const FORMAT: u64 = 3;
@@ -72,6 +73,7 @@ pub struct Redis {
     leading: Arc<Mutex<Leading>>,
     /// How many senders of reports are known at most.
     senders: usize,
+    fenced: Arc<Notify>,
     metrics: StoreMetrics,
 }
 
@@ -112,6 +114,7 @@ impl Redis {
             }),
             leading: Arc::default(),
             senders: MOST_SENDERS,
+            fenced: Arc::default(),
             metrics,
         };
         store.check_format()?;
@@ -156,6 +159,17 @@ impl Redis {
     /// Why Redis is thought to be away.
     pub fn away(&self) -> Option<String> {
         self.link.away()
+    }
+
+    /// Comes back when a commit was refused because another has led after us.
+    pub async fn fenced(&self) {
+        self.fenced.notified().await;
+    }
+
+    fn note_fence(&self, error: &StoreError) {
+        if matches!(error, StoreError::Fenced) {
+            self.fenced.notify_one();
+        }
     }
 
     /// From now on commits carry this token, as the lock gave it.
