@@ -134,9 +134,13 @@ async fn a_release_by_copy_waits_for_what_it_lacks_and_leaves_nothing_behind() {
     let template = &stable["spec"]["template"];
     assert_eq!(template["spec"]["containers"][0]["image"], "registry.example/canary-demo:v2");
     assert_eq!(template["metadata"]["labels"]["version"], "stable");
+    let record = load.stop().await.unwrap();
+    assert_eq!(record.count(Exchange::failed), 0, "{:?}", record.broken());
+    // A browser needs the machine for itself.
     let address = format!("http://127.0.0.1:{}", mesh.replicas[0].port());
     let token = [("SERIN_URL", address.as_str()), ("SERIN_TOKEN", ApiTokens::OPERATOR)];
     Script::start("promoting.mjs", &token).unwrap().end().await.unwrap();
+    let load = Load::start(LoadOptions { rate: 100.0, ..mesh.load() }).unwrap();
     mesh.stable.become_version("v2");
     roll_out(&cluster, "canary-demo-stable", 2).await;
     let canary = until(&mesh, "the end", |canary| phase(canary) == "Succeeded").await;
