@@ -77,8 +77,8 @@ const TOLD: Partial<Record<Phase, Mark["kind"]>> = {
   Failed: "failure",
 };
 
-/** Where the weight changed, and where a phase began that somebody should see. */
-export function marks(history: readonly Transition[], from: number, to: number): Mark[] {
+/** Where the weight changed, and where a phase began that somebody should see; `shown` is the last sample's time. */
+export function marks(history: readonly Transition[], from: number, to: number, shown: number): Mark[] {
   const found: Mark[] = [];
   let before: Transition | null = null;
   for (const line of history) {
@@ -90,7 +90,7 @@ export function marks(history: readonly Transition[], from: number, to: number):
     if (kind !== undefined) found.push({ time: line.time, text: line.phase, kind });
     else if (weight) found.push({ time: line.time, text: `${Number(line.weight.toFixed(2))} %`, kind: "weight" });
   }
-  const end = Math.min(to, history.at(-1)?.time ?? to);
+  const end = Math.min(to, Math.max(shown, history.at(-1)?.time ?? from));
   return legible(found, (end - from) / 9);
 }
 

@@ -70,12 +70,15 @@ test("weight changes and verdicts are marked, and near ones keep one text", () =
     line(500, "Progressing", 50),
     line(505, "Failed", 0),
   ];
-  expect(marks(history, 0, 1000).map((mark) => [mark.time, mark.text, mark.kind])).toEqual([
+  expect(marks(history, 0, 1000, 990).map((mark) => [mark.time, mark.text, mark.kind])).toEqual([
     [0, "5 %", "weight"],
     [10, "", "weight"],
     [500, "", "weight"],
     [505, "Failed", "failure"],
   ]);
-  expect(marks(history, 400, 450)).toEqual([]);
-  expect(marks(history, 0, Infinity).at(-1)?.text).toBe("Failed");
+  expect(marks(history, 400, 450, 450)).toEqual([]);
+  expect(marks(history, 0, Infinity, 500).at(-1)?.text).toBe("Failed");
+  const early = [line(0, "Progressing", 5), line(10, "Promoting", 100)];
+  expect(marks(early, 0, Infinity, 12).map((mark) => mark.text)).toEqual(["5 %", "Promoting"]);
+  expect(marks(early, 0, Infinity, 1000).map((mark) => mark.text)).toEqual(["", "Promoting"]);
 });

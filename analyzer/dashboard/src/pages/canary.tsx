@@ -87,7 +87,8 @@ function Shown({ id, range, canary, started, ended, old, all, live }: ShownPrope
   const first = samples[0]?.timestamp ?? started;
   // A verdict comes after the last sample: a rollout that has ended takes no more.
   const last = range.to ?? ended ?? Infinity;
-  const found = useMemo(() => marks(canary.history, first, last), [canary.history, first, last]);
+  const shown = samples.at(-1)?.timestamp ?? started;
+  const found = useMemo(() => marks(canary.history, first, last, shown), [canary.history, first, last, shown]);
   return (
     <>
       <Answer id={id} canary={canary} old={old} />
