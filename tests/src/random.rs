@@ -12,3 +12,8 @@ pub fn number(seed: u64, n: u64) -> u64 {
 pub fn fraction(seed: u64, n: u64) -> f64 {
     (number(seed, n) >> 11) as f64 / (1_u64 << 53) as f64
 }
+
+/// A standard normal value from two fractions (Box and Muller 1958).
+pub fn normal(a: f64, b: f64) -> f64 {
+    (-2.0 * (1.0 - a).ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+}

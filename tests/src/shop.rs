@@ -28,14 +28,22 @@ pub struct Faults {
     pub hang_rate: f64,
     /// How long an answer takes at least; up to half as long again is added by chance.
     pub latency: Duration,
+    /// Above 0: answers take log-normal times in place of that, with `latency` as the median and this as the
+    /// standard deviation of their logarithm.
+    pub spread: f64,
     /// Whether it sells nothing: `/buy` is not found, which is no error.
     pub sells_nothing: bool,
 }
 
 impl Faults {
     /// None: an answer after 5 to 7.5 ms.
-    pub const NONE: Self =
-        Self { error_rate: 0.0, hang_rate: 0.0, latency: Duration::from_millis(5), sells_nothing: false };
+    pub const NONE: Self = Self {
+        error_rate: 0.0,
+        hang_rate: 0.0,
+        latency: Duration::from_millis(5),
+        spread: 0.0,
+        sells_nothing: false,
+    };
 
     /// Only errors.
     #[must_use]
@@ -165,7 +173,11 @@ impl Shared {
             version: Arc::clone(&inner.version),
             status,
             hangs: draw(2) < faults.hang_rate,
-            latency: faults.latency.mul_f64(1.0 + draw(3) / 2.0),
+            latency: faults.latency.mul_f64(if faults.spread > 0.0 {
+                (faults.spread * random::normal(draw(3), draw(4))).exp()
+            } else {
+                1.0 + draw(3) / 2.0
+            }),
             sells_nothing: faults.sells_nothing,
         };
         inner.served.entry(Arc::clone(&fate.version)).or_default().requests += 1;
@@ -219,6 +231,19 @@ mod tests {
         assert!((20..=60).contains(&errors), "{errors} of 200 at 20 %");
         let served = shop.served("v1");
         assert_eq!((served.requests, served.answered, served.errors), (200, 200, errors));
+    }
+
+    #[tokio::test]
+    async fn with_a_spread_the_median_is_the_latency_and_there_is_a_tail() {
+        let shop = Shop::start(ports::free().unwrap(), "v1").await.unwrap();
+        shop.set_faults(Faults { latency: Duration::from_millis(20), spread: 0.5, ..Faults::NONE });
+        let mut latencies: Vec<Duration> = (0..1000).map(|_| shop.shared.arrive().latency).collect();
+        latencies.sort_unstable();
+        let median = latencies[500].as_secs_f64() * 1000.0;
+        assert!((17.0..=23.0).contains(&median), "{median} ms");
+        // exp(0.5 * 1.645) times the median.
+        let p95 = latencies[950].as_secs_f64() * 1000.0;
+        assert!((36.0..=57.0).contains(&p95), "{p95} ms");
     }
 
     #[tokio::test]

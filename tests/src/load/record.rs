@@ -115,6 +115,11 @@ impl Record {
         self.sent.load(Ordering::Relaxed)
     }
 
+    /// What `ask` makes of all requests that have ended, in the order in which they did.
+    pub fn read<T>(&self, ask: impl FnOnce(&[Exchange]) -> T) -> T {
+        ask(&self.lock())
+    }
+
     /// How many requests that have ended are such.
     pub fn count(&self, such: impl Fn(&Exchange) -> bool) -> u64 {
         self.lock().iter().filter(|exchange| such(exchange)).count() as u64

@@ -5,6 +5,7 @@ mod figures;
 mod filter;
 mod ingest;
 mod processor;
+mod rollback;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -15,7 +16,8 @@ use std::path::PathBuf;
 struct Arguments {
     #[command(subcommand)]
     part: Part,
-    /// Writes every figure into this file as JSON
+    /// Writes every figure into this file as JSON; for rollback one run a line, and those that are there are not
+    /// run again
     #[arg(long, global = true)]
     json: Option<PathBuf>,
 }
@@ -26,6 +28,8 @@ enum Part {
     Filter(filter::Options),
     /// How many reports the analyzer holds
     Ingest(ingest::Options),
+    /// How fast a bad canary is rolled back, and how often a good one
+    Rollback(rollback::Options),
 }
 
 #[tokio::main]
@@ -34,6 +38,8 @@ async fn main() -> Result<()> {
     let figures = match arguments.part {
         Part::Filter(options) => filter::measure(&options).await?,
         Part::Ingest(options) => ingest::measure(&options).await?,
+        // Its file is its memory: it takes half an hour, and goes on where it was stopped.
+        Part::Rollback(options) => return rollback::measure(&options, arguments.json.as_deref()).await,
     };
     if let Some(file) = arguments.json {
         figures.write(&file)?;

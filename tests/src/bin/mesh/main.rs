@@ -1,8 +1,6 @@
 //! The example of istio/ on this machine, for a person to try with kubectl: brings everything up, says how to
 //! reach it, sends it some traffic, and takes it down when it is told to end.
 
-mod rollbacks;
-
 use anyhow::{Context, Result};
 use clap::Parser;
 use serin_tests::load::Load;
@@ -26,9 +24,6 @@ struct Arguments {
     /// The part of its requests that the canary fails, 0 to 1
     #[arg(long, default_value_t = 0.0)]
     errors: f64,
-    /// Measures so many rollbacks and ends, in place of staying up
-    #[arg(long, conflicts_with_all = ["replicas", "rate", "errors"])]
-    rollbacks: Option<usize>,
 }
 
 #[tokio::main]
@@ -36,13 +31,6 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    if let Some(count) = arguments.rollbacks {
-        return tokio::select! {
-            measured = rollbacks::measure(count) => measured,
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
-        };
-    }
     println!("starting etcd, kube-apiserver, istiod, a gateway and the analyzer");
     let options = MeshOptions { replicas: arguments.replicas, ..MeshOptions::default() };
     let mesh = tokio::select! {
