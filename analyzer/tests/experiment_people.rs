@@ -104,6 +104,22 @@ fn an_experiments_whole_life_at_a_terminal_stands_in_history_and_audit() {
         assert!(words.iter().all(|word| line.contains(word)), "{line}\nshould have {words:?}");
     }
     assert_eq!(audit.len(), 5, "{audit:#?}");
+
+    let server = format!("http://{}", world.running.address);
+    let shown = |more: &[&str]| {
+        let output = serin(world.folder.path(), &[&["audit", "--server", &server], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let lines: Vec<Value> = serde_json::from_str(&shown(&["--output", "json"])).expect("JSON");
+    let deeds: Vec<_> =
+        lines.iter().rev().map(|line| ["deed", "by", "outcome"].map(|field| line[field].clone())).collect();
+    assert_eq!(deeds[0], ["create", "kim", "done"]);
+    assert_eq!([&deeds[1][0], &deeds[1][2]], ["create", "refused"]);
+    assert_eq!(deeds[2..], [["shares", "lee", "refused"], ["shares", "lee", "done"], ["end", "kim", "done"]]);
+    let last = shown(&["--most", "1"]);
+    assert!(last.contains("  end button  done (step 2)  by kim (operator) from 127.0.0.1:"), "{last}");
+    assert!(last.ends_with(": enough\n") && last.lines().count() == 1, "{last}");
 }
 
 #[test]

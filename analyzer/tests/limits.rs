@@ -140,4 +140,35 @@ fn who_acts_stands_in_the_audit_whatever_came_of_it() {
     let history = canary["history"].as_array().expect("lines");
     let by_kim: Vec<_> = history.iter().filter(|line| line["by"] == "kim").collect();
     assert_eq!(by_kim.len(), 1, "what changed nothing is not history: {history:?}");
+
+    // In the store is what an operator did or tried, not who had no token or was not understood.
+    let audit = || {
+        let (code, lines) = running.call("GET", "/v1/audit", token, "").expect("an answer");
+        assert_eq!(code, 200, "{lines}");
+        serde_json::from_str::<serde_json::Value>(&lines).expect("JSON")
+    };
+    let lines = audit();
+    let told =
+        |place: usize| ["deed", "canary", "by", "reason", "outcome"].map(|field| lines[place][field].clone());
+    assert_eq!(told(0), ["rollback", "default/shop", "kim", "bad\n audit: action forged", "done"]);
+    assert_eq!(told(1), ["pause", "default/shop", "kim", "too early", "refused"]);
+    assert_eq!((lines.as_array().map(Vec::len), &lines[0]["detail"]), (Some(2), &"Failed at 0 %".into()));
+    // It was stored with the action: a program that is killed at once has both.
+    let mut running = running;
+    running.signal("-KILL");
+    drop(running.child.wait());
+    let running = Running::start(folder.path(), address);
+    let (_, again) = running.call("GET", "/v1/audit?most=1", token, "").expect("an answer");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&again).expect("JSON"),
+        serde_json::json!([lines[0]])
+    );
+    let older = format!("/v1/audit?before={}", lines[0]["number"]);
+    let (_, older) = running.call("GET", &older, token, "").expect("an answer");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&older).expect("JSON"),
+        serde_json::json!([lines[1]])
+    );
+    let asked = |query: &str, token: &str| running.code("GET", &format!("/v1/audit{query}"), token, "");
+    assert_eq!([asked("", ""), asked("?most=0", token), asked("?before=x", token)], [401, 422, 400]);
 }

@@ -254,6 +254,8 @@ fn experiments_are_as_the_document_says(answered: Answered<'_>) {
     assert_eq!(answered("PATCH", one, &change.replace("}}", "}, \"acceptMoves\": true}")).0, 200);
     assert_eq!(answered("POST", "/v1/experiments/{id}/end", "{}").0, 200);
     assert_eq!(answered("POST", "/v1/experiments/{id}/end", "{}").0, 409);
+    let (code, audit) = answered("GET", "/v1/audit", "");
+    assert!(code == 200 && audit.as_array().is_some_and(|lines| lines.len() >= 6), "{audit}");
 }
 
 #[test]

@@ -112,6 +112,16 @@ fn who_acts_is_who_signed_in_and_a_viewer_only_reads() {
     let done = audit.iter().find(|line| line.contains("done") && line.contains("rollback")).expect("a line");
     assert!(done.contains(r#"by="kim \"q\" <b>" role="operator""#), "{done}");
     assert!(!log.contains(OPERATOR) && !log.contains(VIEWER), "no token in the log");
+    assert_eq!(
+        send(address, "GET", "/v1/audit", &[("cookie", &lee)], "").code,
+        403,
+        "a viewer does not read it"
+    );
+    let lines = send(address, "GET", "/v1/audit", &[("cookie", &kim)], "").json();
+    let told = |place: usize| ["deed", "by", "role", "outcome"].map(|field| lines[place][field].clone());
+    assert_eq!(told(0), ["rollback", "kim \"q\" <b>", "operator", "done"]);
+    let lee_came = lines.as_array().and_then(|lines| lines.last()).expect("a line");
+    assert_eq!([&lee_came["deed"], &lee_came["by"], &lee_came["role"]], ["sign in", "lee", "viewer"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -383,17 +383,19 @@ fn a_store_goes_to_redis_and_back_and_is_the_same() {
             suite::action(5, 8, 1, "view"),
             Write::Mark(Instance(1), serin::store::Mark { sequence: 9, time: now, node: "gw".into() }),
             Write::Key("a key".into(), serin::store::KeptAnswer { time: now, accepted: 2, unexposed: 0 }),
+            Write::Audit(Box::new(suite::audit_line(5, "one"))),
+            Write::Audit(Box::new(suite::audit_line(5, "another"))),
             Write::Cursor(5 << 22),
             Write::Inbox(6 << 22, Post::Events(vec![suite::conversion(5)])),
             Write::Inbox(7 << 22, Post::Report(Box::new(suite::a_report(1, 10, 3)))),
         ])
         .expect("commits");
     let written = lines(&first);
-    assert_eq!(written.len(), 14);
+    assert_eq!(written.len(), 16);
     assert_eq!(written[0], r#"{"serin_store":3}"#);
     let redis = server.store("serin");
     let text = written.join("\n");
-    assert_eq!(import(&redis, &mut text.as_bytes(), false).expect("imports"), 13);
+    assert_eq!(import(&redis, &mut text.as_bytes(), false).expect("imports"), 15);
     assert_eq!(lines(&redis), written);
     assert!(matches!(import(&redis, &mut text.as_bytes(), false), Err(ExchangeError::Occupied)));
     import(&redis, &mut text.as_bytes(), true).expect("imports again");

@@ -170,6 +170,11 @@ pub(super) async fn operator(State(shared): State<Shared>, request: Request, nex
     response
 }
 
+/// Operators who read what others did: no action, and so not in the audit itself.
+pub(super) async fn auditor(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    admit(&shared, For::Operators, request, next).await
+}
+
 /// Filters that report to an analyzer that does not lead.
 pub(super) async fn taking(tokens: State<Arc<RwLock<Tokens>>>, request: Request, next: Next) -> Response {
     admit_here(&tokens, For::Filters, request, next).await
@@ -236,7 +241,7 @@ fn caller(shared: &Shared, tokens: &Tokens, whom: For, headers: &HeaderMap) -> R
         }
         _ if accepted.is_empty() => Ok(Caller::Open),
         Some(_) if shown.is_none() => {
-            let detail = "this session may read only: sign in with an operator's token to act";
+            let detail = "this session may look at releases only: sign in with an operator's token to act";
             Err(Problem::new(StatusCode::FORBIDDEN, detail))
         }
         Some(_) | None => {

@@ -2,12 +2,12 @@
 
 use super::Shared;
 use super::access::{Caller, Role};
-use super::audit::{self, Attempt};
+use super::audit;
 use super::listener::Peer;
 use super::past::unreadable;
 use super::problem::Problem;
 use super::schema::{self, ActionErrors, ReadErrors, ReportReadErrors};
-use crate::engine::{CanaryView, Deed, FilterView, Refused};
+use crate::engine::{Attempt, CanaryView, Deed, FilterView, Refused, came_of_action};
 use crate::report::Format;
 use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
@@ -147,12 +147,20 @@ pub(super) async fn act(
     })?;
     // Who has signed in is who they said then.
     let by = caller.name().map_or(by, str::to_owned);
-    let attempt =
-        Attempt { canary: id.clone(), deed: deed.name(), by, role: Role::Operator.name(), reason, peer };
+    let attempt = Attempt {
+        canary: Some(id.clone()),
+        deed: deed.name(),
+        by,
+        role: Role::Operator.name(),
+        reason: Some(reason),
+        peer: audit::address(peer),
+        ..Attempt::default()
+    };
+    let canary = id.clone();
     // On a task of its own, because a caller who hangs up must not keep the deed from the audit.
     let done = tokio::spawn(async move {
-        let done = shared.engine.act(&attempt.canary, deed, &attempt.by, &attempt.reason).await;
-        attempt.log(&done);
+        let done = shared.engine.act(&canary, deed, attempt.clone()).await;
+        audit::log(&attempt, came_of_action(&done));
         done
     });
     done.await.unwrap_or(Err(Refused::Stopping)).map(Json).map_err(|refused| match refused {

@@ -2,12 +2,12 @@
 //! was done stands in the experiment's history.
 
 use super::Shared;
-use super::access::Caller;
-use super::audit::{self, ExperimentAttempt};
+use super::access::{Caller, Role};
+use super::audit;
 use super::listener::Peer;
 use super::problem::Problem;
 use super::schema::experiment as of;
-use crate::engine::ExperimentView;
+use crate::engine::{Attempt, ExperimentView, came_of_change};
 use crate::experiments::desk::Moves;
 use crate::experiments::history::Intent;
 use crate::experiments::{Experiment, ExperimentSpec, Refused};
@@ -32,10 +32,10 @@ pub(super) async fn create(
 ) -> Result<Json<ExperimentView>, Problem> {
     let peer = peer.map(|Extension(peer)| peer);
     let (experiment, intent) = understood("/v1/experiments", peer, &caller, created(&body))?;
-    let attempt = ExperimentAttempt { id: experiment.id.clone(), deed: "create", intent, peer };
-    let intent = attempt.intent.clone();
-    let done = async move { shared.engine.create_experiment(experiment, intent).await };
-    audited(attempt, done, |view| format!("step {}", view.step)).await.map(Json)
+    let attempt = attempt(&experiment.id, "create", &intent, peer);
+    let tried = Some(attempt.clone());
+    let done = async move { shared.engine.create_experiment(experiment, intent, tried).await };
+    audited(attempt, done, ExperimentView::in_short).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -75,14 +75,14 @@ pub(super) async fn change(
         Ok((change, intent))
     });
     let (change, intent) = understood(&format!("/v1/experiments/{id}"), peer, &caller, read)?;
-    let attempt = ExperimentAttempt { id: id.clone(), deed: "shares", intent, peer };
-    let intent = attempt.intent.clone();
+    let attempt = attempt(&id, "shares", &intent, peer);
+    let tried = Some(attempt.clone());
     let done = async move {
         let Change { shares, accept_moves, .. } = change;
-        let changed = shared.engine.change_shares(id, shares, accept_moves, intent).await;
+        let changed = shared.engine.change_shares(id, shares, accept_moves, intent, tried).await;
         changed.map(|(experiment, persistence)| Changed { experiment, persistence })
     };
-    audited(attempt, done, |changed| format!("step {}", changed.experiment.step)).await.map(Json)
+    audited(attempt, done, |changed| changed.experiment.in_short()).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -109,10 +109,10 @@ pub(super) async fn end(
     let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
     let read = from_json(body).and_then(|Why { by, reason }| Ok(((), intent(by, reason)?)));
     let ((), intent) = understood(&format!("/v1/experiments/{id}/end"), peer, &caller, read)?;
-    let attempt = ExperimentAttempt { id: id.clone(), deed: "end", intent, peer };
-    let intent = attempt.intent.clone();
-    let done = async move { shared.engine.end_experiment(id, intent).await };
-    audited(attempt, done, |view| format!("step {}", view.step)).await.map(Json)
+    let attempt = attempt(&id, "end", &intent, peer);
+    let tried = Some(attempt.clone());
+    let done = async move { shared.engine.end_experiment(id, intent, tried).await };
+    audited(attempt, done, ExperimentView::in_short).await.map(Json)
 }
 
 /// An experiment as it is created: a specification with an id, and maybe who asks for it and why.
@@ -157,15 +157,22 @@ fn understood<T>(
     Ok((read, Intent { by, ..intent }))
 }
 
+/// What stands in the audit of it.
+fn attempt(id: &str, deed: &'static str, intent: &Intent, peer: Option<Peer>) -> Attempt {
+    let Intent { by, reason } = intent.clone();
+    let (role, peer) = (Role::Operator.name(), audit::address(peer));
+    Attempt { experiment: Some(id.to_owned()), deed, by, role, reason, peer, ..Attempt::default() }
+}
+
 /// On a task of its own, because a caller who hangs up must not keep the deed from the audit.
 async fn audited<T: Send + 'static>(
-    attempt: ExperimentAttempt,
+    attempt: Attempt,
     work: impl Future<Output = Result<T, Refused>> + Send + 'static,
     told: fn(&T) -> String,
 ) -> Result<T, Problem> {
     let done = tokio::spawn(async move {
         let done = work.await;
-        attempt.log(done.as_ref().map(told));
+        audit::log(&attempt, came_of_change(done.as_ref().map(told)));
         done
     });
     let stopping = |_| Err(Refused::Unavailable("the analyzer is stopping: try again".to_owned()));

@@ -89,6 +89,7 @@ pub fn router(shared: Shared) -> Router {
         .merge(viewer(&shared))
         .merge(sessions())
         .merge(operator(&shared))
+        .merge(auditors(&shared))
         .merge(filters(&shared))
         .merge(designers(&shared))
         .merge(services(&shared))
@@ -208,6 +209,13 @@ fn operator(shared: &Shared) -> OpenApiRouter<Shared> {
         .routes(routes!(canaries::act))
         .route_layer(from_fn_with_state(limits::ACTION_BYTES, limits::size))
         .route_layer(from_fn_with_state(shared.clone(), access::operator))
+}
+
+fn auditors(shared: &Shared) -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(audit::list))
+        .route_layer(from_fn_with_state(limits::NO_BYTES, limits::size))
+        .route_layer(from_fn_with_state(shared.clone(), access::auditor))
 }
 
 fn designers(shared: &Shared) -> OpenApiRouter<Shared> {

@@ -48,7 +48,7 @@ pub(super) fn unreadable(rejection: &QueryRejection) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, format!("the query cannot be read: {}", rejection.body_text()))
 }
 
-fn unavailable(error: &StoreError) -> Problem {
+pub(super) fn unavailable(error: &StoreError) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
 }
 

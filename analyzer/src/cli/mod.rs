@@ -2,6 +2,7 @@
 
 mod act;
 mod assign;
+mod audit;
 mod check;
 mod client;
 mod cluster;
@@ -56,6 +57,8 @@ enum Command {
     Promote(act::Act),
     /// Give stable everything now
     Rollback(rollback::Rollback),
+    /// Show who did what, when and why
+    Audit(audit::Audit),
     /// List, make, change, read and end experiments
     Experiment(experiment::Experiment),
     /// Move state between stores: a file, or Redis
@@ -102,6 +105,7 @@ impl Arguments {
             Command::Resume(act) => act.run(crate::engine::Deed::Resume),
             Command::Promote(act) => act.run(crate::engine::Deed::Promote),
             Command::Rollback(rollback) => rollback.run(),
+            Command::Audit(audit) => audit.run(),
             Command::Experiment(experiment) => experiment.run(),
             Command::Store(store) => store.run(),
             Command::Filter => filter::run(),

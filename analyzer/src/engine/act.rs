@@ -45,4 +45,5 @@ pub(super) struct Order {
     pub(super) deed: Deed,
     pub(super) by: String,
     pub(super) reason: String,
+    pub(super) attempt: super::Attempt,
 }

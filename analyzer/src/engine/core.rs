@@ -2,6 +2,7 @@
 
 use super::Message;
 use super::act::{Order, Refused};
+use super::audit::came_of_action;
 use super::collecting::send_round;
 use super::filters::Filters;
 use super::folding::{Backing, Inbox};
@@ -169,6 +170,7 @@ impl Core {
                 drop(answer.send(self.report(&canary, started, now)));
             }
             Message::Experiments(ask) => self.experiment(vec![ask], now),
+            Message::Audit(line) => self.note(*line, now),
             Message::Act(order, answer) => drop(answer.send(self.act(&order, now))),
             Message::Reload(configuration, answer) => drop(answer.send(self.reload(*configuration, now))),
             Message::Collected { canary, collected } => {
@@ -350,13 +352,18 @@ impl Core {
     }
 
     fn act(&mut self, order: &Order, now: Time) -> Result<CanaryView, Refused> {
-        let rollout = self.rollouts.get_mut(&order.canary).ok_or(Refused::Unknown)?;
         let mut writes = Vec::new();
-        rollout.act(order, now, &mut writes).map_err(Refused::NotNow)?;
-        let view = CanaryView::of(rollout, now);
+        let done = match self.rollouts.get_mut(&order.canary) {
+            Some(rollout) => {
+                let acted = rollout.act(order, now, &mut writes);
+                acted.map(|()| CanaryView::of(rollout, now)).map_err(Refused::NotNow)
+            }
+            None => Err(Refused::Unknown),
+        };
+        writes.push(Write::Audit(Box::new(order.attempt.line(came_of_action(&done), now))));
         self.settle(&writes, now);
         self.publish();
-        Ok(view)
+        done
     }
 
     /// The old receivers' tasks deliver what they have and end.

@@ -1,6 +1,7 @@
 //! Experiments in the engine: what is asked is worked out together, stored in one commit, and only then
 //! taken over and answered.
 
+use super::audit::{Attempt, came_of_change};
 use super::core::Core;
 use super::{Engine, Message};
 use crate::analytics;
@@ -79,6 +80,11 @@ impl HistoryView {
 }
 
 impl ExperimentView {
+    /// What the audit says of it.
+    pub fn in_short(&self) -> String {
+        format!("step {}", self.step)
+    }
+
     pub(crate) fn of(book: &Book, now: Time) -> Self {
         let experiment = &book.experiment;
         let shares = experiment.arms.iter().zip(book.shares());
@@ -192,6 +198,23 @@ impl Engine {
         answered.await.unwrap_or_else(|_| Err(stopping()))
     }
 
+    /// The same, with a line in the audit where somebody asks for it.
+    async fn audited<T: Send + 'static>(
+        &self,
+        attempt: Option<Attempt>,
+        told: fn(&T) -> String,
+        work: impl FnOnce(&mut Draft<'_>, Time) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.draft(move |draft, now| {
+            let done = work(draft, now);
+            if let Some(attempt) = attempt {
+                draft.audit(attempt.line(came_of_change(done.as_ref().map(told)), now));
+            }
+            done
+        })
+        .await
+    }
+
     /// Makes an experiment.
     ///
     /// # Errors
@@ -200,8 +223,9 @@ impl Engine {
         &self,
         experiment: Experiment,
         intent: Intent,
+        attempt: Option<Attempt>,
     ) -> Result<ExperimentView, Refused> {
-        self.draft(move |draft, now| {
+        self.audited(attempt, ExperimentView::in_short, move |draft, now| {
             let id = draft.create(experiment)?.record.id.clone();
             draft.note(&id, Deed::Created, &intent).map(|book| ExperimentView::of(book, now))
         })
@@ -269,12 +293,17 @@ impl Engine {
         shares: BTreeMap<String, f64>,
         accept_moves: bool,
         intent: Intent,
+        attempt: Option<Attempt>,
     ) -> Result<(ExperimentView, Moves), Refused> {
-        self.draft(move |draft, now| {
-            let (_, moves) = draft.change_shares(&id, &shares, accept_moves)?;
-            let book = draft.note(&id, Deed::Changed, &intent)?;
-            Ok((ExperimentView::of(book, now), moves))
-        })
+        self.audited(
+            attempt,
+            |(view, _): &(ExperimentView, Moves)| view.in_short(),
+            move |draft, now| {
+                let (_, moves) = draft.change_shares(&id, &shares, accept_moves)?;
+                let book = draft.note(&id, Deed::Changed, &intent)?;
+                Ok((ExperimentView::of(book, now), moves))
+            },
+        )
         .await
     }
 
@@ -282,8 +311,13 @@ impl Engine {
     ///
     /// # Errors
     /// When there is none, or it has ended.
-    pub async fn end_experiment(&self, id: String, intent: Intent) -> Result<ExperimentView, Refused> {
-        self.draft(move |draft, now| {
+    pub async fn end_experiment(
+        &self,
+        id: String,
+        intent: Intent,
+        attempt: Option<Attempt>,
+    ) -> Result<ExperimentView, Refused> {
+        self.audited(attempt, ExperimentView::in_short, move |draft, now| {
             draft.end(&id)?;
             draft.note(&id, Deed::Ended, &intent).map(|book| ExperimentView::of(book, now))
         })

@@ -79,6 +79,7 @@ impl Inbox {
                 | Write::Key(..)
                 | Write::Trim(_)
                 | Write::Inbox(..)
+                | Write::Audit(_)
                 | Write::Plan(..) => {}
             }
         }
@@ -87,7 +88,11 @@ impl Inbox {
     /// Keeps what was decided and could not be stored; snapshots are made anew.
     pub(super) fn owe(&mut self, writes: &[Write]) {
         let kept = writes.iter().filter(|write| match write {
-            Write::Transition(..) | Write::Sample(..) | Write::Report(..) | Write::Experiment(_) => true,
+            Write::Transition(..)
+            | Write::Sample(..)
+            | Write::Report(..)
+            | Write::Experiment(_)
+            | Write::Audit(_) => true,
             Write::Mark(..)
             | Write::Journal { .. }
             | Write::Snapshot { .. }

@@ -4,6 +4,7 @@
 mod act;
 mod alerting;
 mod analysis;
+mod audit;
 mod cluster;
 mod collecting;
 mod core;
@@ -30,6 +31,7 @@ mod shown;
 mod view;
 
 pub use act::{Deed, Refused};
+pub use audit::{Attempt, came_of_action, came_of_change};
 pub use cluster::{Release, Seen, Takeover};
 pub use experiments::{ExperimentView, HistoryView};
 pub use filters::FilterView;
@@ -45,7 +47,7 @@ use crate::config::{Canary, Configuration};
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
 use crate::replicas::Intake;
-use crate::store::{Store, StoreError};
+use crate::store::{AuditLine, Store, StoreError};
 use serin_contract::{Report, Share};
 use serin_judge::time::Time;
 use std::sync::Arc;
@@ -70,6 +72,7 @@ enum Message {
     Samples(String, oneshot::Sender<Option<Vec<serde_json::Value>>>),
     Rollouts(String, oneshot::Sender<Result<Option<Vec<RolloutView>>, StoreError>>),
     RolloutReport(String, Option<Time>, oneshot::Sender<Result<Option<crate::report::Report>, StoreError>>),
+    Audit(Box<AuditLine>),
     Act(Box<act::Order>, oneshot::Sender<Result<CanaryView, Refused>>),
     Experiments(experiments::Ask),
     Reload(Box<Configuration>, oneshot::Sender<Result<(), String>>),
@@ -106,6 +109,7 @@ impl Message {
             | Self::Rollouts(..)
             | Self::RolloutReport(..)
             | Self::Act(..)
+            | Self::Audit(_)
             | Self::Experiments(..)
             | Self::Reload(..)
             | Self::Collected { .. }
@@ -218,12 +222,13 @@ impl Engine {
         answer.unwrap_or(Ok(None))
     }
 
-    /// Does what a person asks.
+    /// Does what a person asks of a canary; `attempt` says who and why, and stands in the audit.
     ///
     /// # Errors
     /// When there is no such canary, or its phase does not allow it.
-    pub async fn act(&self, id: &str, deed: Deed, by: &str, reason: &str) -> Result<CanaryView, Refused> {
-        let order = act::Order { canary: id.to_owned(), deed, by: by.to_owned(), reason: reason.to_owned() };
+    pub async fn act(&self, id: &str, deed: Deed, attempt: Attempt) -> Result<CanaryView, Refused> {
+        let reason = attempt.reason.clone().unwrap_or_default();
+        let order = act::Order { canary: id.to_owned(), deed, by: attempt.by.clone(), reason, attempt };
         let answer = self.ask(|answer| Message::Act(Box::new(order), answer)).await;
         answer.unwrap_or(Err(Refused::Stopping))
     }

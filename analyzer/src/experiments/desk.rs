@@ -20,7 +20,7 @@ use super::history::{Deed, Intent};
 use super::spec::Experiment;
 use super::unit::Unit;
 use crate::analytics;
-use crate::store::{KeptAnswer, Store, StoreError, Write};
+use crate::store::{AuditLine, KeptAnswer, Store, StoreError, Write};
 use serin_contract::plan::ExperimentDocument;
 use serin_contract::plan::experiment::MAX_EXPERIMENTS;
 use serin_contract::{FieldError, Step, UnitHash};
@@ -253,6 +253,11 @@ impl Draft<'_> {
             }
         }
         (self.books, self.writes)
+    }
+
+    /// Keeps a line of the audit together with whatever else is stored.
+    pub fn audit(&mut self, line: AuditLine) {
+        self.writes.push(Write::Audit(Box::new(line)));
     }
 
     /// What is to be told once everything is stored.

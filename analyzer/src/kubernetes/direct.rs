@@ -4,7 +4,7 @@
 use super::controller::Controller;
 use super::object::Object;
 use super::{CallError, JSON_PATCH, patch};
-use crate::engine::{Deed, Release};
+use crate::engine::{Attempt, Deed, Release};
 use crate::kinds::ROLLED_BACK_DIRECTLY;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
@@ -32,7 +32,16 @@ impl Controller {
         if let Some(reason) = meant(mark, state.rollout_started).filter(|_| state.phase != Phase::Failed) {
             let id = object.id().to_string();
             // Refused where the canary has nothing and will get nothing: then it is as it should be.
-            if let Err(refused) = self.engine.act(&id, Deed::Rollback, BY, reason).await {
+            let attempt = Attempt {
+                canary: Some(id.clone()),
+                deed: Deed::Rollback.name(),
+                by: BY.to_owned(),
+                role: "cluster",
+                reason: Some(reason.to_owned()),
+                peer: "an annotation of the Canary".to_owned(),
+                ..Attempt::default()
+            };
+            if let Err(refused) = self.engine.act(&id, Deed::Rollback, attempt).await {
                 tracing::info!(canary = %id, ?refused, "a direct rollback found nothing left to do");
             }
         }

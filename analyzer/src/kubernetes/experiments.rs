@@ -100,7 +100,7 @@ impl Controller {
             if !watched(view) || is_there(view) {
                 continue;
             }
-            match self.engine.end_experiment(view.id.clone(), Intent::of("cluster")).await {
+            match self.engine.end_experiment(view.id.clone(), Intent::of("cluster"), None).await {
                 Ok(ended) => {
                     tracing::info!(experiment = %view.id, "its Experiment is gone: it has ended");
                     *view = ended;

@@ -1,5 +1,6 @@
 //! Everything that is in the embedded store, for another one.
 
+use super::audit::AUDIT;
 use super::exchange::{Row, to_hex};
 use super::redb::{
     HISTORY, INBOX, JOURNAL, MARKS, REPORTS, Redb, SAMPLES, SNAPSHOTS, UNITS, decode, fail, post_of,
@@ -50,6 +51,10 @@ impl Redb {
             show(Row::Report { canary: key.value().0.to_owned(), report });
         }
         self.dump_experiments(&reading, show)?;
+        for row in reading.open_table(AUDIT).map_err(fail)?.iter().map_err(fail)? {
+            let (_, json) = row.map_err(fail)?;
+            show(Row::Audit { line: Box::new(decode("audit", json.value())?) });
+        }
         match self.cursor()? {
             0 => {}
             place => show(Row::Cursor { place }),

@@ -1,7 +1,8 @@
 //! A store as lines of JSON, to move from one kind to another: the format first, then one record a line.
 
 use super::{
-    Action, JournalEntry, KeptAnswer, Mark, Post, RolloutReport, Snapshot, Store, StoreError, Write,
+    Action, AuditLine, JournalEntry, KeptAnswer, Mark, Post, RolloutReport, Snapshot, Store, StoreError,
+    Write,
 };
 use crate::experiments::{Record, Unit, UnitEvent};
 use serde::{Deserialize, Serialize};
@@ -109,7 +110,12 @@ pub enum Row {
         /// The answer.
         answer: KeptAnswer,
     },
-    /// The last report of the inbox that experiments have counted.
+    /// A line of the audit.
+    Audit {
+        /// The line.
+        line: Box<AuditLine>,
+    },
+    /// The last entry of the inbox that experiments have counted.
     Cursor {
         /// Its place.
         place: u64,
@@ -155,6 +161,7 @@ impl Row {
                 Write::Action { experiment, unit, time, number, action }
             }
             Self::Key { key, answer } => Write::Key(key, answer),
+            Self::Audit { line } => Write::Audit(line),
             Self::Cursor { place } => Write::Cursor(place),
             Self::Inbox { place, report } => Write::Inbox(place, Post::Report(report)),
             Self::Events { place, events } => Write::Inbox(place, Post::Events(events)),

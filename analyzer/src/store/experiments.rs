@@ -50,6 +50,7 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
         | Write::Trim(_)
         | Write::Inbox(..)
         | Write::Plan(..)
+        | Write::Audit(_)
         | Write::Journal { .. }
         | Write::Snapshot { .. }
         | Write::Transition(..)

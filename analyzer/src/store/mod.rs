@@ -1,6 +1,7 @@
 //! What survives a restart. One commit is one transaction: reports with the high-water marks of their
 //! senders, so that nothing counts twice, or a canary's snapshot with the end of the journal before it.
 
+mod audit;
 mod dump;
 pub mod exchange;
 mod experiments;
@@ -8,6 +9,7 @@ mod record;
 mod redb;
 mod redis;
 
+pub use audit::{AUDIT_LINES, AuditLine, Outcome};
 pub use record::{
     Action, JournalEntry, KeptAnswer, Mark, Post, RolloutReport, Snapshot, StoredCanary, Walk, Write,
 };
@@ -113,6 +115,13 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// See [`Store`].
     fn walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError>;
+
+    /// The last lines of the audit with numbers below this one, at most so many, the newest first. Of all lines
+    /// [`AUDIT_LINES`] are kept.
+    ///
+    /// # Errors
+    /// See [`Store`].
+    fn audit(&self, before: u64, most: usize) -> Result<Vec<(u64, AuditLine)>, StoreError>;
 
     /// Whether several analyzers share it: then reports and events come through the inbox, whoever took them.
     fn is_shared(&self) -> bool {

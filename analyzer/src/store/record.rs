@@ -2,6 +2,7 @@
 
 use crate::experiments::{Record, Unit, UnitEvent};
 use crate::report::Affected;
+use crate::store::AuditLine;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serin_contract::report::Instance;
@@ -171,6 +172,8 @@ pub enum Write {
         /// What it was.
         action: Action,
     },
+    /// A line of the audit.
+    Audit(Box<AuditLine>),
     /// What was answered to an idempotency key.
     Key(String, KeptAnswer),
     /// The place in the inbox of the last report that experiments have counted.

@@ -1,11 +1,11 @@
 //! The embedded store: one redb file beside the program.
 
 use super::exchange::Row;
-use super::experiments;
 use super::{
-    JournalEntry, KeptAnswer, MARK_LIFE, Mark, Post, RolloutReport, Snapshot, Store, StoreError,
+    AuditLine, JournalEntry, KeptAnswer, MARK_LIFE, Mark, Post, RolloutReport, Snapshot, Store, StoreError,
     StoredCanary, Walk, Write,
 };
+use super::{audit, experiments};
 use crate::experiments::{Record, Unit};
 use redb::{
     Database, ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition,
@@ -107,6 +107,7 @@ impl Redb {
             }
             transaction.open_table(MARKS).map_err(fail)?;
             transaction.open_table(INBOX).map_err(fail)?;
+            transaction.open_table(audit::AUDIT).map_err(fail)?;
             for table in [SNAPSHOTS, UNITS] {
                 transaction.open_table(table).map_err(fail)?;
             }
@@ -227,6 +228,10 @@ impl Store for Redb {
         self.read_walk(experiment, show)
     }
 
+    fn audit(&self, before: u64, most: usize) -> Result<Vec<(u64, AuditLine)>, StoreError> {
+        self.read_audit(before, most)
+    }
+
     fn inbox(&self, after: u64, most: usize) -> Result<Vec<(u64, Post)>, StoreError> {
         let reading = self.database()?.begin_read().map_err(fail)?;
         let table = reading.open_table(INBOX).map_err(fail)?;
@@ -303,6 +308,7 @@ fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError
         }
         Write::Sample(canary, time, sample) => put(transaction, SAMPLES, (canary, time.0), sample)?,
         Write::Report(canary, report) => put(transaction, REPORTS, (canary, report.time.0), report)?,
+        Write::Audit(line) => audit::apply(transaction, line)?,
         Write::Cursor(place) => {
             transaction.open_table(META).map_err(fail)?.insert("cursor", place).map_err(fail)?;
         }

@@ -4,7 +4,8 @@
 use serin::experiments::events::Deed;
 use serin::experiments::{Entry, Experiment, ExperimentSpec, Record, Source, Unit, UnitEvent};
 use serin::store::{
-    Action, JournalEntry, KeptAnswer, Mark, Post, RolloutReport, Snapshot, Store, Walk, Write,
+    AUDIT_LINES, Action, AuditLine, JournalEntry, KeptAnswer, Mark, Outcome, Post, RolloutReport, Snapshot,
+    Store, Walk, Write,
 };
 use serin_contract::report::Instance;
 use serin_contract::{CanaryReport, PerArm, Report, Revision, Share, Step, UnitHash};
@@ -19,7 +20,7 @@ const DAY: u64 = 24 * 3600 * 1000;
 /// A case, and what it shows.
 pub(crate) type Case = (&'static str, fn(&Arc<dyn Store>));
 
-pub(crate) const CASES: [Case; 10] = [
+pub(crate) const CASES: [Case; 11] = [
     ("a canary comes back with the journal after its snapshot", canary),
     ("marks are kept for a day", marks),
     ("two lines of history in one millisecond stay two, and one written twice stays one", history),
@@ -29,6 +30,7 @@ pub(crate) const CASES: [Case; 10] = [
     ("a walk shows each unit's actions in order, however many there are", walk),
     ("an answer to an idempotency key is remembered", key),
     ("the inbox is read after a place, and cut", inbox),
+    ("of the audit the last ten thousand lines are kept, and read page by page", audit),
     ("what writers beside each other commit is all there", writers),
 ];
 
@@ -204,6 +206,45 @@ fn inbox(store: &Arc<dyn Store>) {
     assert_eq!(serin::store::time_of(two[0].0), Time(1001));
     store.commit(&[Write::Trim(place(1002))]).expect("commits");
     assert_eq!(store.inbox(0, 10).expect("reads").len(), 1);
+}
+
+pub(crate) fn audit_line(time: u64, reason: &str) -> AuditLine {
+    AuditLine {
+        time: Time(time),
+        deed: "rollback".into(),
+        canary: Some(CANARY.into()),
+        experiment: None,
+        by: "kim".into(),
+        role: "operator".into(),
+        reason: Some(reason.into()),
+        peer: "127.0.0.1:7".into(),
+        outcome: Outcome::Done,
+        detail: "Failed at 0 %".into(),
+    }
+}
+
+fn audit(store: &Arc<dyn Store>) {
+    let write = |time, reason: &str| Write::Audit(Box::new(audit_line(time, reason)));
+    assert_eq!(store.audit(u64::MAX, 9).expect("reads"), []);
+    store
+        .commit(&[write(5, "one"), write(5, "another"), write(5, "one"), write(9, "last")])
+        .expect("commits");
+    let last = store.audit(u64::MAX, 2).expect("reads");
+    assert_eq!(
+        last,
+        [(9, audit_line(9, "last")), (6, audit_line(5, "another"))],
+        "two of one moment stay two"
+    );
+    assert_eq!(
+        store.audit(6, 9).expect("reads"),
+        [(5, audit_line(5, "one"))],
+        "what is written twice stays one"
+    );
+
+    let many: Vec<Write> = (100..100 + AUDIT_LINES as u64).map(|time| write(time, "again")).collect();
+    many.chunks(2_000).for_each(|some| store.commit(some).expect("commits"));
+    let all = store.audit(u64::MAX, 2 * AUDIT_LINES).expect("reads");
+    assert_eq!((all.len(), all.last().map(|(number, _)| *number)), (AUDIT_LINES, Some(100)));
 }
 
 pub(crate) fn record(id: &str, ended: Option<Time>) -> Record {

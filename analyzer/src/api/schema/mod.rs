@@ -1,6 +1,7 @@
 //! What travels over the API, described for its document and for nothing else: the answers themselves are
 //! made from the engine's and the judge's own types. A test holds real answers against these.
 
+mod audit;
 mod canary;
 mod errors;
 pub mod experiment;
@@ -15,6 +16,7 @@ mod rollout;
 mod sample;
 mod shown;
 
+pub use audit::{AuditErrors, AuditLine, Came};
 pub use canary::{Canary, History, MetricLimit, Outcome, Phase, Router, SourceHealth, Verdict};
 pub use errors::{ActionErrors, Problem, ReadErrors, ReportErrors, ReportReadErrors, Stopping};
 pub use filter::{Deed, Filter, Intent};

@@ -107,7 +107,7 @@ pub(super) async fn open(
     let (id, session) = shared.sessions.open(token.as_bytes(), name, length, now).map_err(|error| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("the system gives no random numbers: {error}"))
     })?;
-    audit::signed_in(session.name.as_deref(), role.name(), peer);
+    audit::signed_in(&shared, session.name.as_deref(), role.name(), peer).await;
     let view = View {
         role: role.max(shared.tokens().open_role()).name(),
         expires: Some(session.expires),

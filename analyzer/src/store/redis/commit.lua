@@ -1,7 +1,8 @@
 -- The leader's commit: everything or nothing, and only while nobody has led after it.
 -- KEYS: the last token, the lock, the number of commits.
 -- ARGV: the writer's token (empty: nobody may lead), the number of commits that it knows of, then commands:
--- how many words, the words. Two are ours: `LINE key time member` is a line of history at the next free time,
+-- how many words, the words. Two are ours: `LINE key time member` is a line of history or of the audit at the next
+-- free time,
 -- `ENTRY key id field json` a report or events in the inbox, unless they are there.
 if ARGV[1] ~= '' then
   if redis.call('GET', KEYS[1]) ~= ARGV[1] then

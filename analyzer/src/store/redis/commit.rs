@@ -4,7 +4,7 @@ use super::keys::{EVENTS, REPORT, action, digits, member, stream_id, unit};
 use super::{Leading, Redis};
 use crate::experiments::desk::KEY_LIFE;
 use crate::store::redb::encode;
-use crate::store::{Post, StoreError, Write};
+use crate::store::{AUDIT_LINES, Post, StoreError, Write};
 use std::sync::PoisonError;
 
 /// One command.
@@ -84,6 +84,12 @@ impl Redis {
             }
             Write::Report(canary, report) => {
                 replace(&with("reports", canary), report.time.0, &encode("reports", report)?, out);
+            }
+            Write::Audit(line) => {
+                let (key, time) = (of("audit"), line.time.0.to_string());
+                out.push(words([b"LINE", &key, time.as_bytes(), &encode("audit", line)?]));
+                let surplus = format!("-{}", AUDIT_LINES + 1);
+                out.push(words([b"ZREMRANGEBYRANK", &key, b"0", surplus.as_bytes()]));
             }
             Write::Experiment(record) => {
                 let json = encode("experiments", record)?;

@@ -4,7 +4,7 @@ use super::Redis;
 use super::keys::{action_of, json_of};
 use crate::store::exchange::{Row, to_hex};
 use crate::store::redb::decode;
-use crate::store::{Snapshot, Store, StoreError};
+use crate::store::{AUDIT_LINES, Snapshot, Store, StoreError};
 use serin_contract::UnitHash;
 use serin_judge::time::Time;
 
@@ -23,6 +23,10 @@ impl Redis {
         }
         self.dump_canaries(show)?;
         self.dump_experiments(show)?;
+        let mut lines = self.read_audit(u64::MAX, AUDIT_LINES)?;
+        while let Some((_, line)) = lines.pop() {
+            show(Row::Audit { line: Box::new(line) });
+        }
         match self.read_cursor()? {
             0 => {}
             place => show(Row::Cursor { place }),

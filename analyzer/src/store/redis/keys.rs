@@ -17,6 +17,7 @@
 //! | `:journal:<canary>` | sorted set | reports that were imported and are in no snapshot |
 //! | `:history:<canary>` | sorted set | transitions, by time |
 //! | `:samples:<canary>`, `:reports:<canary>` | sorted set | by time: 20 digits, a space, JSON |
+//! | `:audit` | sorted set | lines of the audit by number, JSON |
 //! | `:experiments` | hash | experiment -> its specification and sums, JSON |
 //! | `:experiment-units:<id>` | hash | unit -> its arms and goals, JSON |
 //! | `:experiment-actions:<id>` | sorted set by name | unit, time and number in 16 digits each, JSON |

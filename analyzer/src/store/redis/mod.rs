@@ -1,6 +1,7 @@
 //! The store for several analyzers: Redis. What the leader decides is committed by a script that checks its
 //! token; reports and events are taken by scripts that any analyzer calls. See [`keys`] for what stands where.
 
+mod audit;
 mod commit;
 mod dump;
 mod events;
@@ -17,7 +18,8 @@ pub use lock::{Lock, Standing};
 
 use super::exchange::Row;
 use super::{
-    KeptAnswer, MOST_SENDERS, Mark, Post, RolloutReport, Store, StoreError, StoredCanary, Walk, Write,
+    AuditLine, KeptAnswer, MOST_SENDERS, Mark, Post, RolloutReport, Store, StoreError, StoredCanary, Walk,
+    Write,
 };
 use crate::experiments::{Record, Unit};
 use crate::metrics::StoreMetrics;
@@ -256,6 +258,10 @@ impl Store for Redis {
 
     fn walk(&self, experiment: &str, show: &mut dyn FnMut(Walk)) -> Result<(), StoreError> {
         self.read_walk(experiment, show)
+    }
+
+    fn audit(&self, before: u64, most: usize) -> Result<Vec<(u64, AuditLine)>, StoreError> {
+        self.read_audit(before, most)
     }
 
     fn is_shared(&self) -> bool {
