@@ -2,6 +2,7 @@
 //! notice, no weight grows; afterwards every request has counted once.
 
 use anyhow::{Result, ensure};
+use hyper::Method;
 use serde_json::{Value, json};
 use serin_tests::analyzer::{CanaryConfig, Phase, Status};
 use serin_tests::load::{Load, LoadOptions, Record};
@@ -38,6 +39,9 @@ async fn scene(promotion: &str) -> Scene {
     };
     let server = vec![format!("store: {{ redis: {{ url: \"{url}\", lease: 3s, timeout: 1s }} }}")];
     let world = World::start(WorldOptions { canary, server, ..WorldOptions::default() }).await.unwrap();
+    let arms = json!([{"name": "control", "share": 50}, {"name": "treatment", "share": 50}]);
+    let experiment = json!({"id": "button", "arms": arms});
+    world.analyzer.api().call(Method::POST, "/v1/experiments", &experiment).await.unwrap();
     let load = LoadOptions { rate: 100.0, time: Duration::from_secs(600), ..world.load() };
     let load = Load::start(load).unwrap();
     world.until("traffic on the canary", 60, |status| status.totals.canary.requests > 20).await.unwrap();
@@ -57,6 +61,10 @@ async fn reports_are_refused(world: &World) -> Result<()> {
     ensure!(answer.status == 503, "{} {}", answer.status, answer.text());
     ensure!(answer.header("retry-after").is_some(), "no retry-after");
     ensure!(answer.text().contains("store unavailable"), "{}", answer.text());
+    // Neither is what services send.
+    let event = json!([{"experiment": "button", "user": "kim", "type": "exposure"}]);
+    let told = world.analyzer.api().events("a key", &event).await.err().map(|error| error.to_string());
+    ensure!(told.as_deref().is_some_and(|told| told.contains("503")), "{told:?}");
     Ok(())
 }
 
@@ -139,6 +147,8 @@ async fn a_rollback_does_not_wait_for_redis() {
     let history = wait::until("the history in Redis", Duration::from_secs(20), || async {
         let history = redis.ask(&["ZRANGE", "{serin}:history:default/shop", "0", "-1"])?;
         ensure!(history.contains("by hand, Redis is away"), "{history}");
+        let audit = redis.ask(&["ZRANGE", "{serin}:audit", "0", "-1"])?;
+        ensure!(audit.contains("by hand, Redis is away") && audit.contains("rollback"), "{audit}");
         Ok(())
     });
     history.await.unwrap();

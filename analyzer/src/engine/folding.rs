@@ -1,6 +1,6 @@
-//! Reports and events out of a shared inbox: whoever took them, here they are counted, in the inbox's order. Experiments'
-//! numbers are committed together with the place up to which they are counted, a canary's snapshot has its own:
-//! so nothing counts twice, whoever leads and however often it changes.
+//! Reports and events out of a shared inbox: whoever took them, here they are counted, in the inbox's order.
+//! Experiments' numbers are committed together with the place up to which they are counted, a canary's snapshot has
+//! its own: so nothing counts twice, whoever leads and however often it changes.
 
 use super::core::Core;
 use super::rollout::Rollout;

@@ -1,6 +1,5 @@
-//! Taking reports into a shared store: whatever waits goes into one call, and is acknowledged once it is in. Events
-//! go beside them, see [`super::events`].
-//! Nothing is counted here; whoever leads does that from the inbox.
+//! Taking reports into a shared store: whatever waits goes into one call, and is acknowledged once it is in. Nothing
+//! is counted here; whoever leads does that from the inbox. Events go beside them, see [`super::events`].
 
 use super::events::Telling;
 use crate::engine::{Accepted, Unavailable, now, too_many};

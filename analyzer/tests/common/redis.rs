@@ -1,4 +1,5 @@
 //! A real redis-server for one test program, which ends with it.
+#![allow(dead_code, reason = "each test program uses a part of it")]
 
 use crate::common::free;
 use serin::metrics::Metrics;
