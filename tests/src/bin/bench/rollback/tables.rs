@@ -13,22 +13,23 @@ pub(crate) fn print(ledger: &Ledger, cells: &[Cell]) {
             "runs",
             "s from the first bad response to the last response",
             "goal of the median",
-            "s from the last bad response before the verdict to the last response",
-            "s from the verdict to the last response",
+            "s of it not waiting for evidence",
+            "s of it after the verdict",
             "bad responses",
             "users with one",
-            "too early / never",
-            "processors used",
-            "load",
+            "too early",
+            "never",
+            "stable's p95 in ms",
+            "load average",
         ];
         table("Canaries that turn bad (min / median / max)", &head, &rows);
     }
     let healthy = ledger.of(Cell::Healthy);
     if cells.contains(&Cell::Healthy) && !healthy.is_empty() {
-        let head = ["runs", "rolled back", "goal", "processors used", "load"];
+        let head = ["runs", "rolled back", "goal", "stable's p95 in ms", "load average"];
         let rolled_back = count(&healthy, Ending::RolledBack).to_string();
-        let [busy, load] = machine(&healthy);
-        let row = vec![healthy.len().to_string(), rolled_back, "at most 2 of 40".to_owned(), busy, load];
+        let goal = "at most 2 of 40".to_owned();
+        let row = vec![healthy.len().to_string(), rolled_back, goal, p95(&healthy), load(&healthy)];
         table("Canaries that stay good, for five minutes", &head, &[row]);
         for run in healthy.iter().filter(|run| run.ending == Ending::RolledBack) {
             println!("run {}: {}", run.number, run.reason);
@@ -51,19 +52,20 @@ fn bad(cell: Cell, runs: &[Run]) -> Option<Vec<String>> {
     let counts = |of: fn(&Run) -> usize| {
         spread(runs, |run| (run.ending == Ending::RolledBack).then_some(of(run) as f64), 0)
     };
-    let [busy, load] = machine(runs);
     Some(vec![
         cell.name(),
         runs.len().to_string(),
         times(|times| times.first_bad_to_last),
         goal.to_owned(),
+        // The last bad response that the verdict can have waited for.
         spread(runs, |run| Some(run.times?.last_bad_to_verdict + run.times?.verdict_to_last), 2),
         spread(runs, |run| Some(run.times?.verdict_to_last), 2),
         counts(|run| run.bad_requests),
         counts(|run| run.bad_users),
-        format!("{} / {}", count(runs, Ending::TooEarly), count(runs, Ending::Never)),
-        busy,
-        load,
+        count(runs, Ending::TooEarly).to_string(),
+        count(runs, Ending::Never).to_string(),
+        p95(runs),
+        load(runs),
     ])
 }
 
@@ -75,11 +77,11 @@ fn count(runs: &[Run], ending: Ending) -> usize {
     runs.iter().filter(|run| run.ending == ending).count()
 }
 
-/// How busy the machine was: the processors' part that was used in percent, and the load average.
-fn machine(runs: &[Run]) -> [String; 2] {
-    let range = |of: fn(&Run) -> f64, unit: &str| {
-        let Spread { min, max, .. } = Spread::of(&runs.iter().map(of).collect::<Vec<_>>());
-        format!("{min:.0} to {max:.0}{unit}")
-    };
-    [range(|run| run.busy * 100.0, " %"), range(|run| run.load_average, "")]
+/// Whether the machine kept up.
+fn p95(runs: &[Run]) -> String {
+    spread(runs, |run| Some(run.stable.p95_ms), 0)
+}
+
+fn load(runs: &[Run]) -> String {
+    spread(runs, |run| Some(run.load_average), 0)
 }
