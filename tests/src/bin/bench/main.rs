@@ -26,6 +26,8 @@ struct Arguments {
 enum Part {
     /// What the filter costs in a real Envoy
     Filter(filter::Options),
+    /// What each kind of call between Envoy and a filter costs
+    Calls(filter::calls::Options),
     /// How many reports the analyzer holds
     Ingest(ingest::Options),
     /// How fast a bad canary is rolled back, and how often a good one
@@ -37,6 +39,7 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let figures = match arguments.part {
         Part::Filter(options) => filter::measure(&options).await?,
+        Part::Calls(options) => filter::calls::measure(&options).await?,
         Part::Ingest(options) => ingest::measure(&options).await?,
         // Its file is its memory: it takes half an hour, and goes on where it was stopped.
         Part::Rollback(options) => return rollback::measure(&options, arguments.json.as_deref()).await,

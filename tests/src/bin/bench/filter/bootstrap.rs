@@ -22,7 +22,7 @@ end
 
 /// The bootstrap.
 pub(crate) fn of(kind: &Kind, ports: EnvoyPorts, upstream: u16, sink: u16) -> Result<String> {
-    let mut filters: Vec<Value> = http_filter(&kind.filter)?.into_iter().collect();
+    let mut filters = http_filters(&kind.filter)?;
     filters.push(json!({ "name": "envoy.filters.http.router", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }));
     let routes = match (kind.backend, &kind.filter) {
@@ -90,19 +90,20 @@ fn weighted() -> Value {
     } })
 }
 
-fn http_filter(filter: &Filter) -> Result<Option<Value>> {
+fn http_filters(filter: &Filter) -> Result<Vec<Value>> {
     Ok(match filter {
-        Filter::None | Filter::Weighted => None,
-        Filter::Empty => Some(wasm(&empty_filter()?, "{}")),
+        Filter::None | Filter::Weighted => vec![],
+        Filter::Empty => vec![wasm(&beside_serin("serin-empty-filter")?, "{}")],
+        Filter::Calls { order, filters } => vec![wasm(&beside_serin("serin-calls-filter")?, order); *filters],
         Filter::Serin { plan, edge, module } => {
             let module = module.clone().map_or_else(artifacts::filter, Ok)?;
             let configuration =
                 json!({ "analyzer": { "cluster": "serin" }, "edge": edge, "plan": plan }).to_string();
-            Some(wasm(&module, &configuration))
+            vec![wasm(&module, &configuration)]
         }
-        Filter::Lua => Some(json!({ "name": "lua", "typed_config": {
+        Filter::Lua => vec![json!({ "name": "lua", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
-            "default_source_code": { "inline_string": LUA } } })),
+            "default_source_code": { "inline_string": LUA } } })],
     })
 }
 
@@ -119,9 +120,9 @@ fn wasm(module: &Path, configuration: &str) -> Value {
     } })
 }
 
-/// Built beside Serin's own, by the same command and profile.
-fn empty_filter() -> Result<PathBuf> {
-    let module = artifacts::filter()?.with_file_name("serin_empty_filter.wasm");
-    ensure!(module.is_file(), "{} is missing: scripts/build-filter serin-empty-filter", module.display());
-    module.canonicalize().context("the empty filter's path")
+/// A module built by the same command and profile as Serin's own.
+fn beside_serin(package: &str) -> Result<PathBuf> {
+    let module = artifacts::filter()?.with_file_name(package.replace('-', "_") + ".wasm");
+    ensure!(module.is_file(), "{} is missing: scripts/build-filter {package}", module.display());
+    module.canonicalize().context("the module's path")
 }

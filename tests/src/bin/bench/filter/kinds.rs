@@ -28,6 +28,13 @@ pub(crate) enum Filter {
         /// Another build of the filter.
         module: Option<PathBuf>,
     },
+    /// As many filters in a row that make calls, each as it is ordered to.
+    Calls {
+        /// The kind of call and how often in each request.
+        order: String,
+        /// How many filters.
+        filters: usize,
+    },
     /// Envoy's Lua filter with a hash and a header.
     Lua,
     /// No filter: the route's weights, by a hash of the user.
@@ -47,7 +54,7 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    fn new(name: &'static str, backend: Backend, filter: Filter) -> Self {
+    pub(crate) fn new(name: &'static str, backend: Backend, filter: Filter) -> Self {
         Self { name, filter, backend, is_reference: false, in_latency: false, in_memory: false }
     }
 

@@ -2,6 +2,7 @@
 //! beside what somebody might use instead, in interleaved rounds.
 
 mod bootstrap;
+pub(crate) mod calls;
 mod kinds;
 mod load;
 mod sink;
