@@ -6,6 +6,7 @@ mod filter;
 mod ingest;
 mod processor;
 mod rollback;
+mod tables;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,6 +33,8 @@ enum Part {
     Ingest(ingest::Options),
     /// How fast a bad canary is rolled back, and how often a good one
     Rollback(rollback::Options),
+    /// Reads the tables that a part printed, and prints them as JSON
+    Tables,
 }
 
 #[tokio::main]
@@ -43,6 +46,11 @@ async fn main() -> Result<()> {
         Part::Ingest(options) => ingest::measure(&options).await?,
         // Its file is its memory: it takes half an hour, and goes on where it was stopped.
         Part::Rollback(options) => return rollback::measure(&options, arguments.json.as_deref()).await,
+        Part::Tables => {
+            let tables = tables::read(&std::io::read_to_string(std::io::stdin())?);
+            println!("{}", serde_json::to_string_pretty(&tables)?);
+            return Ok(());
+        }
     };
     if let Some(file) = arguments.json {
         figures.write(&file)?;
