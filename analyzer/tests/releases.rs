@@ -2,11 +2,14 @@
 //! a crash, is nobody's to change, and its guardrail ends the release and it.
 
 mod common;
+#[path = "common/redis.rs"]
+mod redis_server;
 
 use common::{Running, edit, folder};
 use serde_json::{Value, json};
 use serin_contract::AssignedUnit;
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::path::Path;
 
 const SALT: &str = "default/shop/v2:";
@@ -88,8 +91,8 @@ fn brake(folder: &Path, from: [u8; 2], to: [u8; 2]) {
     std::fs::rename(new, path).expect("renamed");
 }
 
-#[test]
-fn a_release_has_an_experiment_that_follows_it_and_a_guardrail_that_ends_it() {
+/// A release with goals that goes to half of the users and stays there.
+fn release() -> (tempfile::TempDir, SocketAddr) {
     let (folder, address) = folder("");
     let goals = "units: [{header: x-user-id}]\n  goals: [{name: purchase, guardrail: less}, {name: signup}]\n  \
                  limits: {minRequestCount: 0, ";
@@ -99,6 +102,12 @@ fn a_release_has_an_experiment_that_follows_it_and_a_guardrail_that_ends_it() {
         "analysisInterval: 1s",
         "steps: [50, 100], promotionInterval: 1h, analysisInterval: 1s",
     );
+    (folder, address)
+}
+
+#[test]
+fn a_release_has_an_experiment_that_follows_it_and_a_guardrail_that_ends_it() {
+    let (folder, address) = release();
     let mut running = Running::start(folder.path(), address);
     let sequence = Cell::new(0);
     let send = |running: &Running, entries: Value| Filter { running, sequence: &sequence }.send(&entries);
@@ -218,4 +227,48 @@ fn a_release_has_an_experiment_that_follows_it_and_a_guardrail_that_ends_it() {
         let (_, metrics) = running.call("GET", "/metrics", "", "").expect("an answer");
         metrics.contains(r#"serin_goal_evidence{canary="default/shop",goal="purchase",guardrail="less"}"#)
     });
+}
+
+#[test]
+fn with_redis_what_events_told_the_judge_is_counted_once_also_after_a_crash() {
+    let redis = redis_server::Server::start(&[]);
+    let (folder, address) = release();
+    let store = format!("redis: {{url: \"redis://127.0.0.1:{}\", lease: 1s}}", redis.port);
+    edit(folder.path(), "redb: serin.redb", &store);
+    let leads = |running: &Running| {
+        running.until("it leads", || {
+            running.call("GET", "/v1/canaries/default/shop", "", "").is_some_and(|(code, _)| code == 200)
+        });
+    };
+    let mut running = Running::start(folder.path(), address);
+    leads(&running);
+    let sequence = Cell::new(0);
+    let send = |running: &Running, entries: Value| Filter { running, sequence: &sequence }.send(&entries);
+    running.until("half of the users are in the canary", || {
+        send(&running, json!([]));
+        canary(&running)["weight"] == 50.0
+    });
+    let first = canary(&running);
+    let id = first["experiment"].as_str().expect("an experiment").to_owned();
+    let results = |running: &Running| counted(&get(running, &format!("/v1/experiments/{id}/results")));
+    send(&running, entry(&first, &arm(&["a", "b", "c"], &["a"], 90, 0), &arm(&["x", "y"], &["y"], 10, 0)));
+    assert_eq!(results(&running), [3, 1, 2, 1]);
+    let told = |running: &Running, user: &str| {
+        let body = json!({"events": [{"experiment": id, "user": user, "type": "conversion"}]}).to_string();
+        running.call("POST", "/v1/events", "", &body).expect("an answer")
+    };
+    for (users, expected) in [(["b", "nobody"], [3, 2, 2, 1]), (["c", "b"], [3, 3, 2, 1])] {
+        for user in users {
+            assert_eq!(told(&running, user).0, 200);
+        }
+        // The experiment has it in the store by then, and the canary's snapshot in most cases not yet.
+        assert_eq!(results(&running), expected);
+        running.signal("-KILL");
+        drop(running.child.wait());
+        running = Running::start(folder.path(), address);
+        leads(&running);
+        assert_eq!(results(&running), expected);
+        let goal = canary(&running)["summary"]["goals"][0].clone();
+        assert_eq!(goal["converted"], json!({"stable": expected[1], "canary": 1}), "the judge knows it once");
+    }
 }
