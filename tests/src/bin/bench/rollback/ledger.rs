@@ -115,3 +115,33 @@ impl Ledger {
         runs.iter().filter(|run| run.cell == cell.name()).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_there_when_the_file_is_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runs.jsonl");
+        let run = Run {
+            cell: Cell::Healthy.name(),
+            number: 7,
+            ending: Ending::Never,
+            reason: String::new(),
+            fault_after: None,
+            times: None,
+            bad_requests: 0,
+            bad_users: 0,
+            stable: Stable { p50_ms: 20.0, p95_ms: 46.0, p99_ms: 64.0, error_rate: 0.01 },
+            load_average: 1.0,
+            busy: 0.5,
+        };
+        Ledger::open(Some(&file)).unwrap().add(run).unwrap();
+        let again = Ledger::open(Some(&file)).unwrap();
+        assert_eq!(again.of(Cell::Healthy).iter().map(|run| run.number).collect::<Vec<_>>(), [7]);
+        std::fs::write(&file, "{}\n").unwrap();
+        let error = Ledger::open(Some(&file)).unwrap_err().to_string();
+        assert!(error.starts_with("line 1 of") && error.ends_with("is no run of this program"), "{error}");
+    }
+}

@@ -12,7 +12,7 @@ mod world;
 
 use anyhow::{Result, ensure};
 use cells::{Cell, Routing};
-use ledger::{Ledger, Run};
+use ledger::{Ending, Ledger, Run};
 use run::{Site, run};
 use serin_tests::load::Load;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 40)]
     healthy: u32,
     /// How many run at once
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 10)]
     side_by_side: usize,
     /// Runs nothing; prints what is in the file of --json
     #[arg(long)]
@@ -154,6 +154,13 @@ fn say(run: &Run) {
             "bench: {cell}, run {number}: {:.1} s, {:.2} s of it after the verdict; {reason}",
             times.first_bad_to_last, times.verdict_to_last
         ),
-        None => eprintln!("bench: {cell}, run {number}: {:?} {reason}", run.ending),
+        None => {
+            let ending = match run.ending {
+                Ending::RolledBack => "rolled back",
+                Ending::TooEarly => "rolled back before it turned bad",
+                Ending::Never => "not rolled back",
+            };
+            eprintln!("bench: {cell}, run {number}: {ending} {reason}");
+        }
     }
 }

@@ -87,19 +87,8 @@ async fn turn_bad(site: &Site, load: &Load, fault: Fault, seed: u64) -> Result<R
     let at = Instant::now();
     site.canary.set_faults(fault.faults());
     let verdict = until(site, PATIENCE, |status| line(status, |line| line.phase == Phase::Failed)).await?;
-    let mut run = Run {
-        cell: String::new(),
-        number: 0,
-        ending: Ending::Never,
-        reason: String::new(),
-        fault_after: Some(after),
-        times: None,
-        bad_requests: 0,
-        bad_users: 0,
-        stable: load.record().read(|all| Stable::of(all, step, at)),
-        load_average: 0.0,
-        busy: 0.0,
-    };
+    let stable = load.record().read(|all| Stable::of(all, step, at));
+    let mut run = Run::new(Ending::Never, String::new(), Some(after), stable);
     let Some(verdict) = verdict else { return Ok(run) };
     run.reason.clone_from(&verdict.reason);
     let verdict = moment(verdict.time)?;
@@ -118,19 +107,9 @@ async fn stay_good(site: &Site, load: &Load) -> Result<Run> {
     let step = moment(step.context("its first step never began")?.time)?;
     let left = (step + HEALTHY).saturating_duration_since(Instant::now());
     let failed = until(site, left, |status| line(status, |line| line.phase == Phase::Failed)).await?;
-    Ok(Run {
-        cell: String::new(),
-        number: 0,
-        ending: if failed.is_some() { Ending::RolledBack } else { Ending::Never },
-        reason: failed.map(|line| line.reason).unwrap_or_default(),
-        fault_after: None,
-        times: None,
-        bad_requests: 0,
-        bad_users: 0,
-        stable: load.record().read(|all| Stable::of(all, step, Instant::now())),
-        load_average: 0.0,
-        busy: 0.0,
-    })
+    let stable = load.record().read(|all| Stable::of(all, step, Instant::now()));
+    let ending = if failed.is_some() { Ending::RolledBack } else { Ending::Never };
+    Ok(Run::new(ending, failed.map(|line| line.reason).unwrap_or_default(), None, stable))
 }
 
 /// The first line of the history that is such.
@@ -195,6 +174,23 @@ impl Stable {
 }
 
 impl Run {
+    /// One of which its bad responses, its cell and the machine are not told yet.
+    fn new(ending: Ending, reason: String, fault_after: Option<f64>, stable: Stable) -> Self {
+        Self {
+            cell: String::new(),
+            number: 0,
+            ending,
+            reason,
+            fault_after,
+            times: None,
+            bad_requests: 0,
+            bad_users: 0,
+            stable,
+            load_average: 0.0,
+            busy: 0.0,
+        }
+    }
+
     /// What clients saw of a canary that turned bad `at` a moment.
     fn tell(&mut self, all: &[Exchange], fault: Fault, at: Instant, verdict: Instant) -> Result<()> {
         let canary = || all.iter().filter(|one| by_canary(one));
@@ -225,4 +221,51 @@ impl Run {
 /// Less than 0 where `to` comes first.
 fn seconds(from: Instant, to: Instant) -> f64 {
     to.saturating_duration_since(from).as_secs_f64() - from.saturating_duration_since(to).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serin_tests::load::Ending as End;
+
+    /// A request that is sent and ends so many milliseconds after a moment.
+    fn exchange(
+        begin: Instant,
+        (sent, ended): (u64, u64),
+        version: &str,
+        status: u16,
+        user: u32,
+    ) -> Exchange {
+        Exchange {
+            who: Who::User(user),
+            manual: None,
+            sent: begin + Duration::from_millis(sent),
+            took: Duration::from_millis(ended - sent),
+            ending: End::Answered { status, version: Some(version.into()) },
+        }
+    }
+
+    #[test]
+    fn a_rollback_lasts_from_the_first_bad_response_to_the_canarys_last() {
+        let begin = Instant::now();
+        let all = [
+            exchange(begin, (0, 20), "v2", 500, 1), // before the fault
+            exchange(begin, (150, 200), "v2", 500, 2),
+            exchange(begin, (160, 300), "v1", 500, 3),
+            exchange(begin, (900, 1000), "v2", 500, 2),
+            exchange(begin, (1500, 1600), "v2", 200, 4), // after the verdict
+        ];
+        let at = |millis| begin + Duration::from_millis(millis);
+        let mut run = Run::new(Ending::RolledBack, String::new(), None, Stable::of(&all, begin, at(2000)));
+        run.tell(&all, Fault::Errors20, at(100), at(1100)).unwrap();
+        assert_eq!((run.bad_requests, run.bad_users), (2, 1));
+        let times = run.times.unwrap();
+        let all = [
+            times.first_bad_to_last,
+            times.first_bad_to_verdict,
+            times.last_bad_to_verdict,
+            times.verdict_to_last,
+        ];
+        assert_eq!(all.map(|seconds| (seconds * 10.0).round()), [14.0, 9.0, 1.0, 5.0]);
+    }
 }
