@@ -34,7 +34,7 @@ const KINDS: [(&str, &str); 11] = [
     ("time", "current time"),
     ("get-absent", "a request header that is not there"),
     ("get", "a request header"),
-    ("get-all", "all request headers (nine)"),
+    ("get-all", "all request headers, about a dozen"),
     ("set", "set a request header"),
     ("add", "add a request header"),
     ("remove-absent", "remove a request header that is not there"),
