@@ -135,8 +135,8 @@ async fn side_by_side(batch: &[(u32, Cell)], ledger: &Ledger) -> Result<()> {
             }
             Ok(run) => {
                 eprintln!(
-                    "bench: {}, run {}: the machine was too busy: {:?}",
-                    run.cell, run.number, run.stable
+                    "bench: {}, run {}: the machine was too busy: {:?}; {:?}",
+                    run.cell, run.number, run.stable, run.ending
                 );
             }
             // The others go on: what they find is worth as much.
