@@ -1,22 +1,31 @@
-//! How many reports one core of the analyzer holds: `serin serve` pinned to one core, the load on the others.
+//! How many reports one core of the analyzer holds: `serin serve` pinned to one core, the load and Redis on the others.
+//! Every part can be asked for alone by a piece of its name.
 
+mod beyond;
+mod cores;
 mod filters;
+mod memory;
+mod pair;
 mod pool;
+mod users;
 mod world;
 
 use crate::figures::{Figures, table};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
-use filters::{Fleet, Load, Seen};
+use filters::{Fleet, Load, Measured};
 use serde_json::{Value, json};
 use std::time::Duration;
-use world::{Usage, World};
+use world::{Keep, Usage, World, WorldOptions};
 
 #[derive(Args)]
 pub(crate) struct Options {
     /// How long each part is measured, in seconds
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 15)]
     seconds: u64,
+    /// For how many minutes memory is watched
+    #[arg(long, default_value_t = 1)]
+    minutes: u64,
     /// Only parts with this in their name
     #[arg(long)]
     only: Option<String>,
@@ -25,144 +34,149 @@ pub(crate) struct Options {
 /// One part: so many canaries and filters, and what the filters send.
 struct Part {
     name: &'static str,
+    keep: Keep,
     canaries: usize,
     filters: usize,
     load: Load,
-    seen: Seen,
+    /// How many users a report lists.
+    seen: usize,
 }
 
-const PARTS: [Part; 5] = [
-    Part {
-        name: "reports of 1 kB, as many as it takes",
-        canaries: 1,
-        filters: 200,
-        load: Load::Closed(64),
-        seen: Seen(20),
-    },
-    Part {
-        name: "reports of 6 kB, as many as it takes",
-        canaries: 1,
-        filters: 200,
-        load: Load::Closed(64),
-        seen: Seen(300),
-    },
-    Part {
-        name: "1,000 canaries, as many as it takes",
-        canaries: 1_000,
-        filters: 200,
-        load: Load::Closed(64),
-        seen: Seen(20),
-    },
-    Part {
-        name: "5,000 filters, 1 canary, a report a second each",
-        canaries: 1,
-        filters: 5_000,
-        load: Load::Each(Duration::from_secs(1)),
-        seen: Seen(20),
-    },
-    Part {
-        name: "5,000 filters, 1,000 canaries, a report a second each",
-        canaries: 1_000,
-        filters: 5_000,
-        load: Load::Each(Duration::from_secs(1)),
-        seen: Seen(20),
-    },
+const SECOND: Load = Load::Each(Duration::from_secs(1));
+
+/// As many as it takes, over so many connections.
+const fn most(name: &'static str, keep: Keep, canaries: usize, seen: usize) -> Part {
+    Part { name, keep, canaries, filters: 200, load: Load::Closed, seen }
+}
+
+/// Five thousand filters at one report a second.
+const fn steady(name: &'static str, keep: Keep, canaries: usize) -> Part {
+    Part { name, keep, canaries, filters: 5_000, load: SECOND, seen: 20 }
+}
+
+const PARTS: [Part; 10] = [
+    most("reports of 1 kB, as many as it takes", Keep::Redb, 1, 20),
+    most("reports of 6 kB, as many as it takes", Keep::Redb, 1, 300),
+    most("empty reports, as many as it takes", Keep::Redb, 1, 0),
+    most("1,000 canaries, as many as it takes", Keep::Redb, 1_000, 20),
+    steady("5,000 filters, 1 canary, a report a second each", Keep::Redb, 1),
+    steady("5,000 filters, 1,000 canaries, a report a second each", Keep::Redb, 1_000),
+    most("reports of 1 kB through Redis, as many as it takes", Keep::Redis, 1, 20),
+    most("reports of 6 kB through Redis, as many as it takes", Keep::Redis, 1, 300),
+    most("empty reports through Redis, as many as it takes", Keep::Redis, 1, 0),
+    steady("5,000 filters, 1 canary, through Redis, a report a second each", Keep::Redis, 1),
 ];
 
 /// What a part came to.
 struct Outcome {
     name: &'static str,
-    bytes: usize,
     offered: Option<f64>,
-    rate: f64,
-    p50: Duration,
-    p99: Duration,
-    cpu: Usage,
-    seconds: f64,
-    failed: u64,
+    measured: Measured,
+    used: Usage,
     lost: i64,
 }
 
 /// Measures and prints everything.
 pub(crate) async fn measure(options: &Options) -> Result<Figures> {
     let wanted = |part: &str| options.only.as_ref().is_none_or(|only| part.contains(only.as_str()));
+    let time = Duration::from_secs(options.seconds);
     let mut figures = Figures::default();
     if wanted("idle") {
         figures.set("idle", idle().await?);
     }
-    let mut outcomes = Vec::new();
+    let (mut outcomes, mut failed) = (Vec::new(), Vec::new());
     for part in PARTS.iter().filter(|part| wanted(part.name)) {
         eprintln!("bench: {}", part.name);
-        outcomes.push(run(part, Duration::from_secs(options.seconds)).await?);
+        // What the others measured is not lost with it.
+        match run(part, time).await {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(error) => failed.push(format!("{}: {error:#}", part.name)),
+        }
     }
     if !outcomes.is_empty() {
-        figures.set("parts", print(&outcomes));
+        figures.set("parts", print(&outcomes)?);
     }
+    if wanted(beyond::NAME) {
+        figures.set("beyond", beyond::measure(time * 2).await?);
+    }
+    if wanted(pair::NAME) {
+        figures.set("pair", pair::measure(time).await?);
+    }
+    if wanted(memory::NAME) {
+        figures.set("memory", memory::measure(options.minutes).await?);
+    }
+    ensure!(failed.is_empty(), "parts failed: {}", failed.join("; "));
     Ok(figures)
 }
 
 /// Memory of an analyzer that nobody talks to.
 async fn idle() -> Result<Value> {
-    let world = World::start(1).await?;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    let usage = world.usage()?;
-    let row = vec![format!("{:.1}", usage.memory_mb)];
-    table("An analyzer with one canary that nobody talks to", &["memory in MB"], &[row]);
-    Ok(json!({ "memory_mb": usage.memory_mb }))
+    let (mut rows, mut values) = (Vec::new(), Vec::new());
+    for keep in [Keep::Redb, Keep::Redis] {
+        eprintln!("bench: idle, {}", keep.name());
+        let mut world = World::start(&WorldOptions { keep, ..WorldOptions::default() }).await?;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let memory = world.usage()?.memory_mb;
+        rows.push(vec![keep.name().to_owned(), format!("{memory:.1}")]);
+        values.push(json!({ "store": keep.name(), "memory_mb": memory }));
+    }
+    table("An analyzer with one canary that nobody talks to", &["store", "memory in MB"], &rows);
+    Ok(values.into())
 }
 
 async fn run(part: &Part, time: Duration) -> Result<Outcome> {
-    let world = World::start(part.canaries).await?;
-    let fleet = Fleet::new(&world, part.filters, part.seen).await?;
+    let options = WorldOptions { canaries: part.canaries, keep: part.keep, ..WorldOptions::default() };
+    let mut world = World::start(&options).await?;
+    let fleet = Fleet::new(world.addresses(), part.filters, part.seen).await?;
     // The first moments are not measured: connections are made, first plans fetched.
     fleet.run(part.load, Duration::from_secs(3)).await?;
+    world.counted(fleet.requests()).await?;
     let before = world.usage()?;
     let measured = fleet.run(part.load, time).await?;
-    let after = world.usage()?;
-    let lost = fleet.requests() as i64 - world.counted().await? as i64;
-    let cpu = Usage { cpu: after.cpu - before.cpu, memory_mb: after.memory_mb };
+    // What is taken into Redis is worked on until it is counted.
+    let lost = fleet.requests() as i64 - world.counted(fleet.requests()).await? as i64;
+    let used = world.usage()?.since(&before);
     let offered = match part.load {
-        Load::Closed(_) => None,
-        Load::Each(interval) => Some(part.filters as f64 / interval.as_secs_f64()),
+        Load::Closed | Load::Planned => None,
+        Load::Each(interval) => Some(fleet.len() as f64 / interval.as_secs_f64()),
     };
-    Ok(Outcome {
-        name: part.name,
-        bytes: measured.bytes / measured.replies.max(1),
-        offered,
-        rate: measured.replies as f64 / measured.time.as_secs_f64(),
-        p50: measured.quantile(0.5),
-        p99: measured.quantile(0.99),
-        cpu,
-        seconds: measured.time.as_secs_f64(),
-        failed: measured.failed,
-        lost,
-    })
+    Ok(Outcome { name: part.name, offered, measured, used, lost })
 }
 
-fn print(outcomes: &[Outcome]) -> Value {
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn micros_each(cpu: Duration, replies: usize) -> f64 {
+    cpu.as_secs_f64() * 1e6 / replies.max(1) as f64
+}
+
+fn print(outcomes: &[Outcome]) -> Result<Value> {
     let mut rows = Vec::new();
     let mut values = Vec::new();
-    for outcome in outcomes {
-        let cpu_us = outcome.cpu.cpu.as_secs_f64() * 1e6 / (outcome.rate * outcome.seconds);
-        let per_core = 1e6 / cpu_us;
-        let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    for Outcome { name, offered, measured, used, lost } in outcomes {
+        let bytes = measured.bytes / measured.replies.max(1);
+        let each = micros_each(used.cpu(), measured.replies);
+        let redis = micros_each(used.redis_cpu, measured.replies);
+        let (p50, p99) = (millis(measured.quantile(0.5)), millis(measured.quantile(0.99)));
         rows.push(vec![
-            outcome.name.to_owned(),
-            outcome.bytes.to_string(),
-            outcome.offered.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
-            format!("{:.0}", outcome.rate),
-            format!("{cpu_us:.1}"),
-            format!("{per_core:.0}"),
-            format!("{:.1} / {:.1}", millis(outcome.p50), millis(outcome.p99)),
-            format!("{:.0}", outcome.cpu.memory_mb),
-            outcome.failed.to_string(),
-            outcome.lost.to_string(),
+            (*name).to_owned(),
+            bytes.to_string(),
+            offered.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
+            format!("{:.0}", measured.rate()),
+            format!("{each:.1}"),
+            if redis > 0.0 { format!("{redis:.1}") } else { "-".to_owned() },
+            format!("{:.0}", 1e6 / each),
+            format!("{p50:.1} / {p99:.1}"),
+            format!("{:.0}", used.memory_mb),
+            measured.failed.to_string(),
+            lost.to_string(),
         ]);
         values.push(json!({
-            "part": outcome.name, "bytes": outcome.bytes, "offered_per_s": outcome.offered,
-            "held_per_s": outcome.rate, "cpu_us_per_report": cpu_us, "per_core_second": per_core,
-            "p50_ms": millis(outcome.p50), "p99_ms": millis(outcome.p99),
-            "memory_mb": outcome.cpu.memory_mb, "failed": outcome.failed, "requests_lost": outcome.lost,
+            "part": name, "bytes": bytes, "offered_per_s": offered, "held_per_s": measured.rate(),
+            "cpu_us_per_report": each, "redis_cpu_us_per_report": redis, "per_core_second": 1e6 / each,
+            "p50_ms": p50, "p99_ms": p99, "memory_mb": used.memory_mb, "redis_memory_mb": used.redis_memory_mb,
+            "failed": measured.failed, "requests_lost": lost,
         }));
     }
     let head = [
@@ -171,12 +185,14 @@ fn print(outcomes: &[Outcome]) -> Value {
         "offered/s",
         "held/s",
         "µs of processor time each",
+        "µs of Redis each",
         "per second of one core",
         "reply p50 / p99 in ms",
         "memory in MB",
         "not answered",
         "requests lost",
     ];
-    table("The analyzer on one core, redb as its store", &head, &rows);
-    values.into()
+    let title = format!("One analyzer: {}", cores::Cores::of_this_machine(1)?.told());
+    table(&title, &head, &rows);
+    Ok(values.into())
 }

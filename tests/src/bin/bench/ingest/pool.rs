@@ -18,6 +18,11 @@ impl Connection {
         Self { target, stream: None, text: Vec::new() }
     }
 
+    /// The next report begins with a new connection.
+    pub(crate) fn close(&mut self) {
+        self.stream = None;
+    }
+
     /// Posts a report; answers the reply's body. After an error the next one begins with a new connection.
     pub(crate) async fn post(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let mut stream = match self.stream.take() {
