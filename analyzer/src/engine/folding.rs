@@ -11,12 +11,14 @@ use serin_contract::{CanaryReport, Report};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// Entries counted in one go; the next beat goes on.
+/// Entries counted in one go.
 const MOST: usize = 512;
 /// So many goes at most before a question is answered.
 const GOES: usize = 8;
+/// How long one beat counts at most; then everybody else has a turn.
+const TURN: Duration = Duration::from_millis(80);
 /// How often the inbox is cut, and the store asked whether it still takes what is written.
 const TRIM: Duration = Duration::from_secs(1);
 /// How often what is too old is swept out.
@@ -158,7 +160,7 @@ impl Core {
     /// What a shared store asks of each beat.
     pub(super) fn look_at_inbox(&mut self, now: Time) {
         if self.store.is_shared() {
-            self.try_fold(now);
+            self.fold_for_a_turn(now);
             self.cut(now);
         }
         if now >= self.inbox.next_sweep {
@@ -176,6 +178,17 @@ impl Core {
                 if self.try_fold(now) < MOST {
                     return;
                 }
+            }
+        }
+    }
+
+    /// Counts what waits. What is left over shows that reports come faster than they can be counted.
+    fn fold_for_a_turn(&mut self, now: Time) {
+        let begun = Instant::now();
+        while self.try_fold(now) == MOST {
+            if begun.elapsed() > TURN {
+                self.pressure.back_up();
+                return;
             }
         }
     }
