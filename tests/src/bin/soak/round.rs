@@ -24,12 +24,11 @@ pub(crate) async fn play<S: Scene>(
     let load = Load::start(options)?;
     until(scene, "the first step", |status| status.weight > 0.0).await?;
     let begin = Instant::now();
-    let mut counted = 0;
     for (place, fault) in order.iter().enumerate() {
         println!("soak:   {fault:?}");
         let caused = scene.cause(*fault, random::number(seed, 100 + place as u64)).await;
         caused.with_context(|| format!("{fault:?}"))?;
-        counted = recovered(scene, counted).await.with_context(|| format!("after {fault:?}"))?;
+        recovered(scene).await.with_context(|| format!("after {fault:?}"))?;
         check_users(load.record(), begin)?;
         weights.check()?;
     }
@@ -67,10 +66,12 @@ async fn until<S: Scene>(scene: &mut S, what: &str, so: impl Fn(&Status) -> bool
     }
 }
 
-/// Waits until the release goes on as if nothing had been: reports arrive, more is counted than before, and nothing
-/// was rolled back.
-async fn recovered<S: Scene>(scene: &mut S, counted: u64) -> Result<u64> {
-    let status = until(scene, "the release to go on", |status| status.totals.all() > counted).await?;
+/// Waits until the release goes on as if nothing had been: reports arrive and are counted, filters have the plan, and
+/// nothing was rolled back.
+async fn recovered<S: Scene>(scene: &mut S) -> Result<()> {
+    let before = until(scene, "an answer", |_| true).await?.totals.all();
+    // In the cluster a new leader counts from zero.
+    let status = until(scene, "more to be counted", |status| status.totals.all() != before).await?;
     wait::until("the filters to follow the plan", PATIENCE, || async {
         follow_the_plan(&scene.filters().await?)
     })
@@ -82,7 +83,7 @@ async fn recovered<S: Scene>(scene: &mut S, counted: u64) -> Result<u64> {
         status.verdict,
         status.history
     );
-    Ok(status.totals.all())
+    Ok(())
 }
 
 /// Nobody was failed by us, and whoever had the canary kept it.
