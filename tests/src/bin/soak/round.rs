@@ -5,8 +5,8 @@ use crate::watch::WeightWatch;
 use anyhow::{Context, Result, ensure};
 use serin_tests::analyzer::{Phase, Status};
 use serin_tests::load::{Load, LoadOptions, Record};
+use serin_tests::random;
 use serin_tests::shop::Faults;
-use serin_tests::{random, wait};
 use std::time::{Duration, Instant};
 
 /// How long anything may take to become good again: generous, the machine may be slow.
@@ -53,16 +53,26 @@ pub(crate) async fn go_on<S: Scene>(scene: &mut S, version: &str) -> Result<()> 
 }
 
 async fn until<S: Scene>(scene: &mut S, what: &str, so: impl Fn(&Status) -> bool) -> Result<Status> {
+    let asked = patiently(scene, what, async |scene: &S| {
+        let status = scene.status().await?;
+        ensure!(so(&status), "{:?} at {} %: {:?}", status.phase, status.weight, status.verdict);
+        Ok(status)
+    });
+    asked.await
+}
+
+/// Asks again and again until there is an answer, and starts meanwhile what has ended.
+async fn patiently<S: Scene, T>(scene: &mut S, what: &str, ask: impl AsyncFn(&S) -> Result<T>) -> Result<T> {
     let end = Instant::now() + PATIENCE;
     loop {
         scene.supervise().await?;
-        let now = match scene.status().await {
-            Ok(status) if so(&status) => return Ok(status),
-            Ok(status) => format!("{:?} at {} %: {:?}", status.phase, status.weight, status.verdict),
-            Err(error) => format!("{error:#}"),
-        };
-        ensure!(Instant::now() < end, "waited {} s for {what}: {now}", PATIENCE.as_secs());
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        match ask(scene).await {
+            Ok(answer) => return Ok(answer),
+            Err(why) if Instant::now() >= end => {
+                return Err(why.context(format!("waited {} s for {what}", PATIENCE.as_secs())));
+            }
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
     }
 }
 
@@ -72,7 +82,7 @@ async fn recovered<S: Scene>(scene: &mut S) -> Result<()> {
     let before = until(scene, "an answer", |_| true).await?.totals.all();
     // In the cluster a new leader counts from zero.
     let status = until(scene, "more to be counted", |status| status.totals.all() != before).await?;
-    wait::until("the filters to follow the plan", PATIENCE, || async {
+    patiently(scene, "the filters to follow the plan", async |scene: &S| {
         follow_the_plan(&scene.filters().await?)
     })
     .await?;
@@ -95,11 +105,9 @@ fn check_users(record: &Record, begin: Instant) -> Result<()> {
 }
 
 /// What was counted is what the clients saw; and it stays so: nothing comes twice.
-async fn check_totals<S: Scene>(scene: &S, record: &Record) -> Result<()> {
-    let checked = wait::until("every request to be counted", PATIENCE, || async {
-        scene.check_totals(&scene.status().await?, record)
-    });
-    checked.await?;
+async fn check_totals<S: Scene>(scene: &mut S, record: &Record) -> Result<()> {
+    let counted = async |scene: &S| scene.check_totals(&scene.status().await?, record);
+    patiently(scene, "every request to be counted", counted).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     scene.check_totals(&scene.status().await?, record)
 }
