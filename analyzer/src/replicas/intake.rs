@@ -62,9 +62,7 @@ impl Intake {
         self.queue.send((Box::new(report), answer)).await.map_err(|_| stopping())?;
         answered.await.unwrap_or_else(|_| Err(stopping()))
     }
-}
 
-impl Intake {
     /// Takes events, all or none; returns once they are in the store.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ async fn soak<S: Scene>(time: Duration, seed: u64) -> Result<usize> {
     let mut sizes = None;
     let mut faults = 0;
     for number in 0_u64.. {
-        let order = scene::shuffled(S::FAULTS, random::number(seed, number));
+        let order = scene::shuffled(S::Fault::value_variants(), random::number(seed, number));
         println!("soak: {name}: round {} with seed {seed}", number + 1);
         let played = round::play(&mut scene, &weights, &order, seed.wrapping_mul(1_000).wrapping_add(number));
         let record = match played.await {

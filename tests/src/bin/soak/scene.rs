@@ -2,6 +2,7 @@
 
 use crate::watch::WeightWatch;
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use serin_tests::analyzer::{Filter, Status};
 use serin_tests::load::{LoadOptions, Record};
 use serin_tests::random;
@@ -18,9 +19,7 @@ pub(crate) trait Scene: Sized {
     /// What it is called on the command line.
     const NAME: &'static str;
     /// What can go wrong in it.
-    type Fault: Copy + Debug + 'static;
-    /// All of that.
-    const FAULTS: &'static [Self::Fault];
+    type Fault: ValueEnum + Copy + Debug + 'static;
 
     /// Starts everything and waits until the filters have reported.
     async fn start() -> Result<Self>;

@@ -5,6 +5,7 @@ use crate::garbage;
 use crate::scene::{STEP_TIME, STEPS, Scene};
 use crate::watch::WeightWatch;
 use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
 use serde_json::json;
 use serin_tests::analyzer::{Filter, Status};
 use serin_tests::load::{LoadOptions, Record};
@@ -14,7 +15,7 @@ use serin_tests::shop::Shop;
 /// The running parts.
 pub(crate) struct Mesh(mesh::Mesh);
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Fault {
     /// SIGKILL to the leader, and a new one up to five seconds later.
     LeaderKilled,
@@ -31,13 +32,6 @@ pub(crate) enum Fault {
 impl Scene for Mesh {
     const NAME: &'static str = "mesh";
     type Fault = Fault;
-    const FAULTS: &'static [Fault] = &[
-        Fault::LeaderKilled,
-        Fault::LeaderFrozen,
-        Fault::ApiServerKilled,
-        Fault::IstiodKilled,
-        Fault::Garbage,
-    ];
 
     async fn start() -> Result<Self> {
         let canary = json!({ "spec": {

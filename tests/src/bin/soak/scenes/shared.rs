@@ -5,6 +5,7 @@ use crate::garbage;
 use crate::scene::{STEPS, Scene};
 use crate::watch::WeightWatch;
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use serin_tests::analyzer::{Analyzer, Filter, Status};
 use serin_tests::load::{LoadOptions, Record};
 use serin_tests::random;
@@ -21,7 +22,7 @@ pub(crate) struct Shared {
     _folder: TempDir,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Fault {
     /// SIGKILL to one of them, and a new one up to five seconds later.
     AnalyzerKilled,
@@ -42,15 +43,6 @@ pub(crate) enum Fault {
 impl Scene for Shared {
     const NAME: &'static str = "redis";
     type Fault = Fault;
-    const FAULTS: &'static [Fault] = &[
-        Fault::AnalyzerKilled,
-        Fault::AnalyzerFrozen,
-        Fault::BothKilled,
-        Fault::RedisKilled,
-        Fault::RedisFrozen,
-        Fault::RedisFull,
-        Fault::Garbage,
-    ];
 
     async fn start() -> Result<Self> {
         let folder = tempfile::tempdir()?;
