@@ -108,17 +108,11 @@ impl Task {
                 Intaken::Refused => ("refused", Err(too_many(&report))),
             };
             self.metrics.reports.with_label_values(&[result]).inc();
-            let acknowledged = match acknowledged {
-                Ok(acknowledged) => acknowledged,
-                Err(refused) => {
-                    drop(answer.send(Err(refused)));
-                    continue;
-                }
-            };
             let plan = plan.filter(|plan| plan.revision != report.plan_revision);
-            let accepted = Accepted { acknowledged, plan: plan.map(|plan| Arc::clone(&plan.json)) };
+            let told = acknowledged
+                .map(|acknowledged| Accepted { acknowledged, plan: plan.map(|plan| Arc::clone(&plan.json)) });
             // Whoever has hung up sends it again.
-            drop(answer.send(Ok(accepted)));
+            drop(answer.send(told));
         }
     }
 
