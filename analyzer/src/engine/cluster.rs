@@ -9,6 +9,7 @@ use crate::config::{Canary, check_together};
 use crate::router::RouterError;
 use crate::store::{StoreError, Write};
 use serde_json::Value;
+use serin_contract::Share;
 use serin_judge::deployments::Deployments;
 use serin_judge::observations::Carried;
 use serin_judge::ramp::{State, Transition};
@@ -36,6 +37,8 @@ pub struct Takeover {
     pub carried: Carried,
     /// Its last lines.
     pub history: Vec<Transition>,
+    /// The share that the router was about to get, and may have.
+    pub next: Option<Share>,
     /// Whether this program wrote it, so that its store may know more.
     pub ours: bool,
 }
@@ -49,6 +52,8 @@ pub struct Release {
     pub state: State,
     /// The evidence's numbers.
     pub carried: Carried,
+    /// The share that the router is about to get. It gets it once the status says so: [`super::Engine::told`].
+    pub next: Option<Share>,
     /// The Deployments, where they are named and were seen.
     pub deployments: Option<Deployments>,
     /// How often its numbers are worth a look.
@@ -110,13 +115,14 @@ impl Core {
             stored.journal.last().map_or(stored.snapshot.offset, |(offset, _)| *offset)
         };
         let offset = stored.as_ref().map_or(0, end);
-        let rollout = match (takeover, stored) {
+        let next = takeover.as_ref().and_then(|takeover| takeover.next);
+        let mut rollout = match (takeover, stored) {
             (Some(takeover), Some(stored))
                 if !self.store.is_shared()
                     && takeover.ours
                     && is_as_fresh(&takeover.state, &stored.snapshot.state) =>
             {
-                return open(&*self.store, canary, now, writes);
+                open(&*self.store, canary, now, writes)?
             }
             // What all replicas share is at least as fresh as the status, unless it was away when that was written.
             (Some(takeover), Some(stored))
@@ -124,12 +130,12 @@ impl Core {
             {
                 let mut rollout = open(&*self.store, canary, now, writes)?;
                 self.catch_up(&mut rollout, now)?;
-                writes.push(rollout.snapshot());
-                return Ok(rollout);
+                rollout
             }
             (Some(takeover), _) => Rollout::take_over(canary.clone(), takeover, offset, now, writes),
             (None, _) => Rollout::new(canary.clone(), offset, now),
         };
+        rollout.was_raising_to(next);
         writes.push(rollout.snapshot());
         Ok(rollout)
     }
@@ -141,6 +147,13 @@ impl Core {
             self.forget(&[id.to_owned()], now);
             self.publish();
         }
+    }
+
+    pub(super) fn told(&mut self, id: &str, next: Option<Share>, now: Time) {
+        if let Some(rollout) = self.rollouts.get_mut(id) {
+            rollout.told = next;
+        }
+        self.settle(&[], now);
     }
 
     pub(super) fn see(&mut self, id: &str, seen: Seen, now: Time) {

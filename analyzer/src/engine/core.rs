@@ -196,6 +196,7 @@ impl Core {
                 let _ = answer.send(());
             }
             Message::See(canary, seen) => self.see(&canary, seen, now),
+            Message::Told(canary, next) => self.told(&canary, next, now),
             Message::Releases(answer) => {
                 drop(answer.send(self.rollouts.values().map(|rollout| rollout.release(now)).collect()));
             }
@@ -312,7 +313,7 @@ impl Core {
             for alert in rollout.events.drain(..) {
                 self.receivers.tell(&Notice { alert, since: now, status: Status::Event });
             }
-            if let Some(due) = rollout.route.due(now) {
+            if let Some(due) = rollout.weight_due(self.cluster.is_some(), now) {
                 let way = (self.cluster.clone(), self.hold.clone());
                 send_weight(self.queue.clone(), way, id.clone(), &rollout.spec, due);
             }

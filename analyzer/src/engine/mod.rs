@@ -93,6 +93,7 @@ enum Message {
     Apply(Box<Canary>, Option<Box<Takeover>>, oneshot::Sender<Result<(), String>>),
     Remove(String, oneshot::Sender<()>),
     See(String, Seen),
+    Told(String, Option<Share>),
     Releases(oneshot::Sender<Vec<Release>>),
     Whole,
     Stop(oneshot::Sender<()>),
@@ -118,6 +119,7 @@ impl Message {
             | Self::Apply(..)
             | Self::Remove(..)
             | Self::See(..)
+            | Self::Told(..)
             | Self::Releases(_)
             | Self::Whole
             | Self::Stop(_) => None,
@@ -262,6 +264,12 @@ impl Engine {
     pub async fn see(&self, id: &str, seen: Seen) {
         // An engine that is gone has nothing to look at.
         let _ = self.queue.send(Message::See(id.to_owned(), seen)).await;
+    }
+
+    /// The Canary's status says which share its router gets next: now it may.
+    pub async fn told(&self, id: &str, next: Option<Share>) {
+        // An engine that is gone raises nothing.
+        let _ = self.queue.send(Message::Told(id.to_owned(), next)).await;
     }
 
     /// Every canary is known now; before, filters keep the plan of whoever led last.

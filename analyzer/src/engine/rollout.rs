@@ -48,6 +48,8 @@ pub(super) struct Rollout {
     pub(super) route: Route,
     /// The weight that was raised to and has not arrived yet.
     pub(super) asked: Option<Share>,
+    /// The weight of these that the Canary's status tells of.
+    pub(super) told: Option<Share>,
     /// What the cluster shows of it; nothing yet, or there is no cluster.
     pub(super) seen: Option<Seen>,
     pub(super) book: Book,
@@ -91,6 +93,7 @@ impl Rollout {
             sampler: Sampler::new(&observations),
             route: Route::new(state.weight, now),
             asked: None,
+            told: None,
             seen: None,
             next_tick: now.plus(spec.settings.analysis_interval),
             book: Book::default(),
@@ -208,6 +211,7 @@ impl Rollout {
             view: CanaryView::of(self, now),
             state: self.state.clone(),
             carried: self.observations.carried(),
+            next: self.asked,
             deployments: self.seen.as_ref().and_then(|seen| seen.deployments.clone()),
             analysis_interval: self.spec.settings.analysis_interval,
         }

@@ -1,7 +1,7 @@
 //! A rollout's weight on its way to the router, and what is found there.
 
 use super::rollout::Rollout;
-use super::route::Found;
+use super::route::{Due, Found};
 use crate::config::Router;
 use crate::metrics::Metrics;
 use crate::router::{self, RouterError, Standing, Written, virtual_service};
@@ -42,26 +42,33 @@ impl Rollout {
         }
     }
 
+    /// The release goes on from a Canary's status, which tells that the router was about to get this weight.
+    pub(super) fn was_raising_to(&mut self, next: Option<Share>) {
+        (self.asked, self.told) = (next, next);
+    }
+
+    /// The weight to write now. In a cluster a higher one waits until the Canary's status tells of it: users follow
+    /// as soon as the router has it, and whoever goes on must know that it was ours.
+    pub(super) fn weight_due(&mut self, in_cluster: bool, now: Time) -> Option<Due> {
+        let waits = in_cluster && self.asked.is_some() && self.asked != self.told;
+        if waits { None } else { self.route.due(now) }
+    }
+
     /// The first look shows more than the state. In an object two such weights stay: what somebody wrote
-    /// before a release that has not begun, as long as the ramp begins no lower; and the next weight of the
-    /// ramp, which a leader that was killed had written and not told of, and to which users may have moved.
-    /// Anything else is written back.
+    /// before a release that has not begun, as long as the ramp begins no lower; and the one that a leader who was
+    /// killed was raising to, for users may have moved to it. Anything else is written back.
     fn find_ahead(&mut self, share: Share, now: Time, writes: &mut Vec<Write>) {
         if matches!(self.spec.router, Router::EnvoyRoutes(_)) {
             return;
         }
-        let steps = &self.spec.settings.ramp;
-        let next = match &self.state.promoted_by {
-            Some(_) => Some(steps.max()),
-            None => steps.after(self.state.weight),
-        };
         match self.state.phase {
-            Phase::Pending if share <= steps.first() => self.route.adopt(share),
-            Phase::Progressing if next == Some(share) => {
+            Phase::Pending | Phase::Progressing if self.asked == Some(share) => {
+                self.asked = None;
                 self.route.adopt(share);
                 let decided = ramp::weight_raised(&self.spec.settings, &self.state, share, now);
                 self.follow(decided, now, writes);
             }
+            Phase::Pending if share <= self.spec.settings.ramp.first() => self.route.adopt(share),
             Phase::Pending
             | Phase::Progressing
             | Phase::Paused

@@ -18,6 +18,11 @@ pub struct CanaryStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 100.0))]
     pub weight: Option<f64>,
+    /// The share in percent that the router gets next, written before the router has it: whoever goes on from here
+    /// knows by it that such a weight was this release's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 100.0))]
+    pub next_weight: Option<f64>,
     /// Counts up over the Canary's whole life.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<u64>,

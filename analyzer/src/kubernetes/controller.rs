@@ -342,6 +342,9 @@ impl Controller {
         });
         let path = format!("{}/status?fieldManager={}&force=true", object.path(), super::NAME);
         patch(&self.client, &path, super::APPLY_PATCH, &body).await?;
+        if memory.status.next_weight != new.next_weight {
+            self.engine.told(&id.to_string(), release.and_then(|release| release.next)).await;
+        }
         (memory.status, memory.written) = (new, now);
         Ok(())
     }

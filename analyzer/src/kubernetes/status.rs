@@ -9,6 +9,7 @@ use crate::sources::ledger::Source;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time as KubeTime};
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
+use serin_contract::Share;
 use serin_judge::goals::CarriedGoal;
 use serin_judge::ramp::{Phase, Transition};
 use serin_judge::time::Time;
@@ -40,6 +41,7 @@ pub(super) fn of(release: &Release, known: Known<'_>, before: &[Condition], now:
     CanaryStatus {
         phase: Some(PhaseStatus::from(state.phase)),
         weight: Some(state.weight.percent()),
+        next_weight: release.next.map(Share::percent),
         step: Some(state.step.0.into()),
         stratum: Some(state.stratum.0.into()),
         stable_version: Some(state.stable_version.clone()),
@@ -76,7 +78,8 @@ pub(super) fn is_transition(old: &CanaryStatus, new: &CanaryStatus) -> bool {
             .iter()
             .map(|condition| (condition.type_.clone(), condition.status.clone()))
             .collect();
-        (status.phase, status.weight.map(f64::to_bits), status.step, status.stratum, rule, conditions)
+        let weights = (status.weight.map(f64::to_bits), status.next_weight.map(f64::to_bits));
+        (status.phase, weights, status.step, status.stratum, rule, conditions)
     };
     point(old) != point(new)
         || (&old.stable_version, &old.canary_version) != (&new.stable_version, &new.canary_version)
@@ -264,7 +267,7 @@ pub(super) mod tests {
     use super::*;
     use crate::engine::{CanaryView, RouterView, Shown};
     use crate::sources::ledger::Health;
-    use serin_contract::{Share, Step, Stratum};
+    use serin_contract::{Step, Stratum};
     use serin_judge::deployments::{Deployment, Deployments};
     use serin_judge::observations::Observations;
     use serin_judge::ramp::State;
@@ -315,6 +318,7 @@ pub(super) mod tests {
             view,
             carried: observations.carried(),
             state,
+            next: Share::from_percent(50.0).ok(),
             deployments: None,
             analysis_interval: Duration::from_secs(10),
         }
@@ -340,6 +344,7 @@ pub(super) mod tests {
             (&takeover.state.phase, takeover.state.weight),
             (&Phase::Progressing, release.state.weight)
         );
+        assert_eq!(takeover.next, release.next);
         assert_eq!((takeover.state.step, takeover.state.stratum), (Step(4), Stratum(7)));
         assert_eq!(takeover.state.verdict, release.state.verdict);
         assert_eq!(takeover.carried, release.carried);
@@ -410,5 +415,13 @@ pub(super) mod tests {
         release.view.summary.evidence.errors = 7.0;
         let second = of(&release, known(), &first.conditions, NOW);
         assert!(first != second && !is_transition(&first, &second));
+    }
+
+    #[test]
+    fn a_weight_that_the_router_gets_next_is_told_at_once() {
+        let mut release = release();
+        let first = of(&release, known(), &[], NOW);
+        release.next = None;
+        assert!(is_transition(&first, &of(&release, known(), &first.conditions, NOW)));
     }
 }

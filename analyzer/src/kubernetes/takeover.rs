@@ -37,6 +37,7 @@ pub(super) fn of(status: &CanaryStatus, me: &str, now: Time) -> Option<Takeover>
         state,
         carried: status.evidence.as_ref().map(carried).unwrap_or_default(),
         history: status.history.iter().filter_map(line).collect(),
+        next: status.next_weight.and_then(|weight| Share::from_percent(weight).ok()),
         ours: status.holder.as_deref() == Some(me),
     })
 }

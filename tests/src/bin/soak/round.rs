@@ -80,8 +80,8 @@ async fn patiently<S: Scene, T>(scene: &mut S, what: &str, ask: impl AsyncFn(&S)
 /// nothing was rolled back.
 async fn recovered<S: Scene>(scene: &mut S) -> Result<()> {
     let before = until(scene, "an answer", |_| true).await?.totals.all();
-    // In the cluster a new leader counts from zero, and begins with what the Canary's status says.
-    let going = |status: &Status| status.totals.all() != before && status.phase != Phase::Pending;
+    // In the cluster a new leader counts from zero.
+    let going = |status: &Status| status.totals.all() != before;
     let status = until(scene, "the release to go on", going).await?;
     patiently(scene, "the filters to follow the plan", async |scene: &S| {
         follow_the_plan(&scene.filters().await?)
