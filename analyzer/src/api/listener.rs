@@ -1,10 +1,13 @@
 //! Takes connections: as many as allowed, over TLS where configured, none of them for ever.
 
-use super::limits::{CONNECTIONS, FAREWELL, HANDSHAKE, HEADER, HEADER_BYTES, STALL};
+use super::limits::{FAREWELL, HANDSHAKE, HEADER, HEADER_BYTES, STALL, connections};
 use super::stall::Stall;
 use crate::tls::Certificate;
-use axum::{Extension, Router};
+use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
@@ -44,7 +47,8 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let (ending, ended) = watch::channel(false);
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let most = connections();
+    let places = Arc::new(Semaphore::new(most));
     let mut stop = std::pin::pin!(stop);
     loop {
         let (stream, peer, place) = tokio::select! {
@@ -55,12 +59,11 @@ pub async fn serve(
             },
         };
         let place = Connection { _place: Arc::new(place), ended: ended.clone() };
-        let app = app.clone().layer(Extension(Peer(peer))).layer(Extension(place.clone()));
-        tokio::spawn(connection(stream, certificate.clone(), app, place));
+        tokio::spawn(connection(stream, certificate.clone(), app.clone(), Peer(peer), place));
     }
     drop(listener);
     ending.send_replace(true);
-    let all = places.acquire_many(CONNECTIONS as u32);
+    let all = places.acquire_many(u32::try_from(most).unwrap_or(u32::MAX));
     if tokio::time::timeout(FAREWELL, all).await.is_err() {
         tracing::warn!("connections were cut that did not end in time");
     }
@@ -82,14 +85,20 @@ async fn take(
     }
 }
 
-async fn connection(stream: TcpStream, certificate: Option<Certificate>, app: Router, place: Connection) {
+async fn connection(
+    stream: TcpStream,
+    certificate: Option<Certificate>,
+    app: Router,
+    peer: Peer,
+    place: Connection,
+) {
     // Answers are small and wanted at once; a kernel that refuses this is only slower.
     let _ = stream.set_nodelay(true);
     match certificate {
-        None => requests(stream, app, &place).await,
+        None => requests(stream, app, peer, &place).await,
         Some(certificate) => {
             match tokio::time::timeout(HANDSHAKE, certificate.acceptor().accept(stream)).await {
-                Ok(Ok(stream)) => requests(stream, app, &place).await,
+                Ok(Ok(stream)) => requests(stream, app, peer, &place).await,
                 Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                 Err(_) => tracing::debug!("a TLS handshake took too long"),
             }
@@ -100,14 +109,22 @@ async fn connection(stream: TcpStream, certificate: Option<Certificate>, app: Ro
 async fn requests(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
+    peer: Peer,
     place: &Connection,
 ) {
+    let (app, held) = (TowerToHyperService::new(app), place.clone());
+    // Each request carries what is known of its connection: a layer for each connection would copy all routes.
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(held.clone());
+        app.call(request)
+    });
     let stream = TokioIo::new(Stall::new(stream, STALL));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER)
         .max_buf_size(HEADER_BYTES)
-        .serve_connection(stream, TowerToHyperService::new(app))
+        .serve_connection(stream, service)
         .with_upgrades();
     let mut served = std::pin::pin!(served);
     let served = tokio::select! {

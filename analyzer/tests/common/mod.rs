@@ -109,6 +109,20 @@ impl Running {
         Self { child, address }
     }
 
+    /// As [`Self::spawn`], with so many open files allowed.
+    pub(crate) fn spawn_with_files(folder: &Path, address: SocketAddr, files: usize) -> Self {
+        let log = std::fs::File::create(folder.join("log")).expect("a log");
+        let child = Command::new("sh")
+            .args(["-c", r#"ulimit -n "$1"; exec "$0" serve --config serin.yaml"#])
+            .arg(env!("CARGO_BIN_EXE_serin"))
+            .arg(files.to_string())
+            .current_dir(folder)
+            .stderr(Stdio::from(log))
+            .spawn()
+            .expect("starts");
+        Self { child, address }
+    }
+
     pub(crate) fn until(&self, what: &str, so: impl Fn() -> bool) {
         let begin = Instant::now();
         while !so() {
