@@ -15,6 +15,7 @@ mod origin;
 mod page;
 mod past;
 mod problem;
+mod reply;
 pub mod schema;
 mod service;
 mod session;
