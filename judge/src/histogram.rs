@@ -2,13 +2,12 @@
 
 use serde::{Deserialize, Serialize, Serializer};
 use serin_contract::latency::{lower_bound, upper_bound};
-use std::collections::BTreeMap;
 
-/// Counts by latency bucket. Written as `[[index, count], ...]`, as in reports: a map's keys would be
+/// Counts by latency bucket, fastest first. Written as `[[index, count], ...]`, as in reports: a map's keys would be
 /// text in JSON, and text is no number any more once it went through a flattened struct.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<(u16, u64)>", into = "Vec<(u16, u64)>")]
-pub struct Histogram(BTreeMap<u16, u64>);
+pub struct Histogram(Vec<(u16, u64)>);
 
 /// A quantile of a latency. Written as seconds, or as null where there is no number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,16 +49,25 @@ impl From<Vec<(u16, u64)>> for Histogram {
 
 impl From<Histogram> for Vec<(u16, u64)> {
     fn from(histogram: Histogram) -> Self {
-        histogram.0.into_iter().collect()
+        histogram.0
     }
 }
 
 impl Histogram {
     /// Adds a bucket's count.
     pub fn add(&mut self, index: u16, count: u64) {
-        if count > 0 {
-            *self.0.entry(index).or_default() += count;
+        if count == 0 {
+            return;
         }
+        match self.place(index) {
+            Ok(place) => self.0[place].1 += count,
+            Err(place) => self.0.insert(place, (index, count)),
+        }
+    }
+
+    /// Where a bucket is, or where it would be.
+    fn place(&self, index: u16) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&index, |(index, _)| *index)
     }
 
     /// Adds another histogram.
@@ -73,7 +81,8 @@ impl Histogram {
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let left = |(index, count): (u16, u64)| {
-            let count = count.saturating_sub(earlier.0.get(&index).copied().unwrap_or(0));
+            let before = earlier.place(index).map_or(0, |place| earlier.0[place].1);
+            let count = count.saturating_sub(before);
             (count > 0).then_some((index, count))
         };
         Self(self.iter().filter_map(left).collect())
@@ -81,12 +90,12 @@ impl Histogram {
 
     /// How many latencies.
     pub fn count(&self) -> u64 {
-        self.0.values().sum()
+        self.0.iter().map(|(_, count)| count).sum()
     }
 
     /// Buckets and counts, fastest first.
     pub fn iter(&self) -> impl Iterator<Item = (u16, u64)> {
-        self.0.iter().map(|(index, count)| (*index, *count))
+        self.0.iter().copied()
     }
 
     /// The smallest latency that at least the part `q` does not exceed, where `overdue` more requests

@@ -10,6 +10,7 @@ pub mod goals;
 pub mod histogram;
 pub mod history;
 pub mod observations;
+pub mod packed;
 pub mod ramp;
 pub mod rules;
 pub mod sample;

@@ -1,6 +1,6 @@
 //! What one version did in one analysis interval, whoever measured it: the input of SLOs and anomalies.
 
-use crate::histogram::Histogram;
+use crate::packed::Packed;
 use crate::statistics::percentile;
 use crate::time::Time;
 use serin_contract::PerArm;
@@ -40,7 +40,7 @@ pub enum Latency {
     /// Single requests, in seconds: all of them or a part.
     Seconds(Vec<f64>),
     /// Counts in the contract's buckets.
-    Buckets(Histogram),
+    Buckets(Packed),
     /// Quantiles alone, in seconds.
     Quantiles {
         /// Half of the requests are at most this slow.
@@ -129,6 +129,7 @@ pub fn latencies_below<'a>(samples: impl IntoIterator<Item = &'a Sample>, thresh
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::histogram::Histogram;
     use serin_contract::latency::index;
 
     fn quantiles(requests: u64, p50: f64, p95: f64, p99: f64) -> Sample {
@@ -153,7 +154,7 @@ mod tests {
         let mut histogram = Histogram::default();
         histogram.add(index(100_000), 99);
         histogram.add(index(900_000), 1);
-        let counted = Sample { latency: Latency::Buckets(histogram), ..Sample::default() };
+        let counted = Sample { latency: Latency::Buckets((&histogram).into()), ..Sample::default() };
         assert!(latency_percentile([&counted], 95.0).is_some_and(|p95| (0.09..0.11).contains(&p95)));
         assert_eq!(latencies_below([&counted], 0.5), (99.0, 100.0));
         assert_eq!(latencies([&counted, &single]), 102.0);

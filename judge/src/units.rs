@@ -2,7 +2,7 @@
 //! unit counts once, and in the arm in which it first appeared.
 
 use serin_contract::{Arm, PerArm, Sample, UnitHash};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashSet};
 
 /// Units of a stratum kept for each of the questions; beyond it the analyzer samples.
 pub const MAX: usize = 65_536;
@@ -12,53 +12,45 @@ pub const MAX: usize = 65_536;
 #[error("the packed units are damaged")]
 pub struct Damaged;
 
-/// Units with their arms.
+/// Units by their arms: two sets take half the memory of one map.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct UnitSet {
-    arms: HashMap<UnitHash, Arm>,
-    /// How many of them are the canary's: it is asked for after every report.
-    canary: u64,
-}
+pub struct UnitSet(PerArm<HashSet<UnitHash>>);
 
 impl UnitSet {
     /// Adds a unit; true when it is new.
     pub fn insert(&mut self, unit: UnitHash, arm: Arm) -> bool {
-        match self.arms.entry(unit) {
-            std::collections::hash_map::Entry::Occupied(_) => false,
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(arm);
-                self.canary += u64::from(arm == Arm::Canary);
-                true
-            }
-        }
+        !self.0.get(arm.other()).contains(&unit) && self.0.get_mut(arm).insert(unit)
     }
 
     /// How many units each arm has.
     pub fn count(&self) -> PerArm<u64> {
-        PerArm { stable: self.arms.len() as u64 - self.canary, canary: self.canary }
+        self.0.map(|units| units.len() as u64)
     }
 
     /// How many units there are.
     pub fn len(&self) -> usize {
-        self.arms.len()
+        self.0.stable.len() + self.0.canary.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.arms.is_empty()
+        self.len() == 0
     }
 
     /// Keeps the units of a sample.
     pub fn thin(&mut self, sample: Sample) {
-        self.arms.retain(|unit, _| sample.has(*unit));
-        self.canary = self.arms.values().filter(|arm| **arm == Arm::Canary).count() as u64;
+        for arm in Arm::ALL {
+            self.0.get_mut(arm).retain(|unit| sample.has(*unit));
+        }
     }
 
     fn pack(&self, bytes: &mut Vec<u8>) {
         bytes.extend((self.len() as u64).to_le_bytes());
-        for (unit, arm) in &self.arms {
-            bytes.extend(unit.0.to_le_bytes());
-            bytes.push(u8::from(*arm == Arm::Canary));
+        for (arm, units) in self.0.iter() {
+            for unit in units {
+                bytes.extend(unit.0.to_le_bytes());
+                bytes.push(u8::from(arm == Arm::Canary));
+            }
         }
     }
 

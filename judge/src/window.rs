@@ -1,6 +1,7 @@
 //! The last minute, second by second, in bounded memory.
 
 use crate::histogram::Histogram;
+use crate::packed::Packed;
 use crate::time::Time;
 use serde::{Deserialize, Serialize};
 use serin_contract::report::ArmReport;
@@ -11,10 +12,18 @@ use std::time::Duration;
 /// How far back the window reaches.
 pub const LENGTH: Duration = Duration::from_secs(60);
 
-/// What happened in the last minute.
+/// What happened in the last minute. Seconds that are over are packed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Window {
-    slots: VecDeque<Slot>,
+    past: VecDeque<Past>,
+    current: Option<Slot>,
+}
+
+/// Its written form.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    slots: Vec<Slot>,
 }
 
 /// One second.
@@ -22,6 +31,15 @@ pub struct Window {
 struct Slot {
     second: u64,
     counts: WindowCounts,
+}
+
+/// One second that is over.
+#[derive(Debug, Clone, PartialEq)]
+struct Past {
+    second: u64,
+    /// Requests, errors and latencies.
+    arms: PerArm<(u64, u64, Packed)>,
+    routing: Routing,
 }
 
 /// Sums over a part of the window.
@@ -73,33 +91,82 @@ impl Window {
 
     fn slot(&mut self, now: Time) -> &mut Slot {
         let second = now.0 / 1000;
-        self.slots.retain(|slot| slot.second + LENGTH.as_secs() > second);
+        self.past.retain(|past| is_within(past.second, second));
+        let current = self.current.take().filter(|slot| is_within(slot.second, second));
         // A clock that was set back writes into its last second, so that the order stays.
-        if self.slots.back().is_none_or(|last| last.second < second) {
-            self.slots.push_back(Slot { second, ..Slot::default() });
-        }
-        let last = self.slots.len() - 1;
-        &mut self.slots[last]
+        let current = current.and_then(|slot| {
+            let stays = slot.second >= second;
+            if !stays {
+                self.past.push_back(Past::of(&slot));
+            }
+            stays.then_some(slot)
+        });
+        self.current.insert(current.unwrap_or_else(|| Slot { second, ..Slot::default() }))
     }
 
     /// A new step: how traffic was routed before says nothing about it.
     pub fn forget_routing(&mut self) {
-        for slot in &mut self.slots {
-            slot.counts.routing = Routing::default();
-        }
+        let past = self.past.iter_mut().map(|past| &mut past.routing);
+        let current = self.current.iter_mut().map(|slot| &mut slot.counts.routing);
+        past.chain(current).for_each(|routing| *routing = Routing::default());
     }
 
     /// The sum of the last minute.
     pub fn sum(&self, now: Time) -> WindowCounts {
         let mut sum = WindowCounts::default();
         let second = now.0 / 1000;
-        for slot in self.slots.iter().filter(|slot| slot.second + LENGTH.as_secs() > second) {
-            for (arm, counts) in slot.counts.arms.iter() {
+        for past in self.past.iter().filter(|past| is_within(past.second, second)) {
+            for (arm, (requests, errors, latency)) in past.arms.iter() {
+                let sum = sum.arms.get_mut(arm);
+                sum.requests += requests;
+                sum.errors += errors;
+                latency.iter().for_each(|(index, count)| sum.latency.add(index, count));
+            }
+            sum.routing.merge(past.routing);
+        }
+        for Slot { counts, .. } in self.current.iter().filter(|slot| is_within(slot.second, second)) {
+            for (arm, counts) in counts.arms.iter() {
                 sum.arms.get_mut(arm).merge(counts);
             }
-            sum.routing.merge(slot.counts.routing);
+            sum.routing.merge(counts.routing);
         }
         sum
+    }
+}
+
+/// Whether a second is less than a minute before another.
+fn is_within(second: u64, now: u64) -> bool {
+    second + LENGTH.as_secs() > now
+}
+
+impl Past {
+    fn of(slot: &Slot) -> Self {
+        let WindowCounts { arms, routing } = &slot.counts;
+        let arm = |counts: &ArmCounts| (counts.requests, counts.errors, Packed::from(&counts.latency));
+        let arms = PerArm { stable: arm(&arms.stable), canary: arm(&arms.canary) };
+        Self { second: slot.second, arms, routing: *routing }
+    }
+
+    fn slot(self) -> Slot {
+        let arms = self.arms.map(|(requests, errors, latency)| ArmCounts {
+            requests: *requests,
+            errors: *errors,
+            latency: latency.into(),
+        });
+        Slot { second: self.second, counts: WindowCounts { arms, routing: self.routing } }
+    }
+}
+
+impl From<Window> for Written {
+    fn from(window: Window) -> Self {
+        Self { slots: window.past.into_iter().map(Past::slot).chain(window.current).collect() }
+    }
+}
+
+impl From<Written> for Window {
+    fn from(Written { mut slots }: Written) -> Self {
+        let current = slots.pop();
+        Self { past: slots.iter().map(Past::of).collect(), current }
     }
 }
 
@@ -138,11 +205,31 @@ mod tests {
         for second in 0..500 {
             window.add(&entry, true, Time(second * 1000));
         }
-        assert_eq!(window.slots.len(), 60);
+        assert_eq!(window.past.len() + 1, 60);
         assert_eq!(window.sum(Time(499_000)).arms.canary.requests, 60);
         assert_eq!(window.sum(Time(529_000)).arms.canary.requests, 30);
         assert_eq!(window.sum(Time(600_000)), WindowCounts::default());
         window.forget_routing();
         assert_eq!(window.sum(Time(499_000)).routing, Routing::default());
+    }
+
+    #[test]
+    fn a_window_is_written_second_by_second_and_read_again() {
+        let mut window = Window::default();
+        let mut entry = CanaryReport::default();
+        entry.arms.canary =
+            ArmReport { requests: 3, errors: 1, latency: vec![(9, 2), (300, 1)], ..ArmReport::default() };
+        (5..=7).for_each(|second| window.add(&entry, true, Time(second * 1000)));
+        let written = serde_json::to_value(&window).unwrap();
+        let slots = written["slots"].as_array().unwrap();
+        assert_eq!(slots.len(), 3);
+        for (slot, second) in slots.iter().zip(5..) {
+            assert_eq!(slot["second"], second);
+            assert_eq!(slot["counts"]["arms"]["canary"]["latency"], serde_json::json!([[9, 2], [300, 1]]));
+            assert_eq!(slot["counts"]["routing"]["assigned"], 3);
+        }
+        let read: Window = serde_json::from_value(written).unwrap();
+        assert_eq!(read, window);
+        assert_eq!(read.sum(Time(7_000)).arms.canary.requests, 9);
     }
 }

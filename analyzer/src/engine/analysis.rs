@@ -74,8 +74,8 @@ impl Rollout {
     }
 
     /// After a restart: the samples as the store has them.
-    pub(super) fn resume_analysis(&mut self) {
-        for sample in &self.samples {
+    pub(super) fn resume_analysis(&mut self, samples: &[Value]) {
+        for sample in samples {
             for (arm, sample) in read(sample).iter() {
                 self.analysis.samples.get_mut(arm).push(sample.clone());
             }
@@ -124,7 +124,7 @@ fn read(sample: &Value) -> PerArm<Sample> {
             time,
             requests: count("requests"),
             errors: count("errors"),
-            latency: buckets.map_or(Latency::Unknown, Latency::Buckets),
+            latency: buckets.map_or(Latency::Unknown, |buckets| Latency::Buckets((&buckets).into())),
             cpu_percent: real("cpu_percent"),
             memory_bytes: real("memory_bytes"),
             active_connections: real("active_connections"),
@@ -150,7 +150,7 @@ mod tests {
         let read = read(&sample);
         assert_eq!((read.stable.time, read.stable.requests, read.stable.errors), (Time(5000), 3, 1));
         let Latency::Buckets(latency) = &read.stable.latency else { panic!("buckets") };
-        assert_eq!(latency.count(), 3);
+        assert_eq!(latency.iter().collect::<Vec<_>>(), [(214, 2), (215, 1)]);
         assert_eq!((read.canary.cpu_percent, read.stable.cpu_percent), (Some(12.5), None));
         assert_eq!(read.canary.custom["carts"], 4.0);
     }

@@ -161,9 +161,8 @@ impl Core {
             Message::Filters(answer) => drop(answer.send(self.filters.views(self.plan.revision()))),
             Message::Picture(after, answer) => drop(answer.send(self.picture(after, now))),
             Message::Samples(canary, answer) => {
-                let samples =
-                    self.rollouts.get(&canary).map(|rollout| rollout.samples.iter().cloned().collect());
-                drop(answer.send(samples));
+                let rollout = self.rollouts.get(&canary);
+                drop(answer.send(rollout.map(|rollout| rollout.samples_after(Time(0)))));
             }
             Message::Rollouts(canary, answer) => drop(answer.send(self.rollout_views(&canary, now))),
             Message::RolloutReport(canary, started, answer) => {
@@ -404,7 +403,7 @@ pub(super) fn open(
         Some(stored) => {
             let samples = store.last_samples(&id, stored.snapshot.state.rollout_started, SAMPLES)?;
             let mut rollout = Rollout::restore(canary.clone(), stored, now, writes);
-            rollout.remember(samples, now);
+            rollout.remember(&samples, now);
             rollout
         }
         None => Rollout::new(canary.clone(), 0, now),

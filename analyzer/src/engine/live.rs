@@ -24,17 +24,14 @@ pub struct Picture {
     pub filters: Vec<FilterView>,
     /// The plan that they should follow.
     pub plan_revision: Revision,
-    /// By canary: the samples taken after the moment that was asked for, oldest first.
+    /// By canary: the samples of the last minute taken after the moment that was asked for, oldest first.
     pub samples: BTreeMap<String, Vec<Value>>,
 }
 
 impl Core {
     pub(super) fn picture(&self, after: Time, now: Time) -> Picture {
-        let newer = |sample: &&Value| {
-            sample.get("timestamp").and_then(Value::as_u64).is_some_and(|timestamp| timestamp > after.0)
-        };
         let samples = self.rollouts.iter().filter_map(|(id, rollout)| {
-            let samples: Vec<Value> = rollout.samples.iter().filter(newer).cloned().collect();
+            let samples = rollout.samples_after(after);
             (!samples.is_empty()).then(|| (id.clone(), samples))
         });
         let draft = self.experiments.draft(&*self.store, now);

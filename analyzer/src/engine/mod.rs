@@ -39,6 +39,7 @@ pub(crate) use filters::too_many;
 pub use folding::Backing;
 pub use ingest::Accepted;
 pub use live::Picture;
+pub(crate) use past::taken;
 pub use past::{RolloutView, Span};
 pub use shown::Shown;
 pub use view::{CanaryView, RouterView};
@@ -204,11 +205,6 @@ impl Engine {
     /// The filters that have reported lately.
     pub async fn filters(&self) -> Option<Vec<FilterView>> {
         self.ask(Message::Filters).await
-    }
-
-    /// The last samples of a canary.
-    pub async fn samples(&self, id: &str) -> Option<Vec<serde_json::Value>> {
-        self.ask(|answer| Message::Samples(id.to_owned(), answer)).await.flatten()
     }
 
     /// The report on a canary's rollout: the one that began then, or the one that runs, or the last that ended.

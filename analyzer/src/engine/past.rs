@@ -2,6 +2,7 @@
 //! beside the engine's task, for it may be much.
 
 use super::core::Core;
+use super::rollout::SAMPLES;
 use super::{Engine, Message};
 use crate::experiments::Refused;
 use crate::experiments::book::{Book, Status};
@@ -66,6 +67,27 @@ pub struct Span {
 }
 
 impl Engine {
+    /// The last samples of a canary, oldest first; none when there is no such canary.
+    pub async fn samples(&self, id: &str) -> Option<Vec<Value>> {
+        let recent = self.ask(|answer| Message::Samples(id.to_owned(), answer)).await.flatten()?;
+        let mut samples = self.stored_samples(id).await;
+        // What is not in the store yet comes behind it.
+        let last = samples.last().map_or(Time(0), taken);
+        samples.extend(recent.into_iter().filter(|sample| taken(sample) > last));
+        samples.drain(..samples.len().saturating_sub(SAMPLES));
+        Some(samples)
+    }
+
+    /// The last samples that the store has of a canary, oldest first; nothing where it cannot be read.
+    pub async fn stored_samples(&self, id: &str) -> Vec<Value> {
+        let (store, key) = (Arc::clone(&self.store), id.to_owned());
+        let read = tokio::task::spawn_blocking(move || store.last_samples(&key, Time(0), SAMPLES));
+        read.await.unwrap_or_else(|error| Err(broken(&error))).unwrap_or_else(|error| {
+            tracing::warn!(canary = id, %error, "samples cannot be read; the last minute's are shown");
+            Vec::new()
+        })
+    }
+
     /// A canary's samples of any time, oldest first; none when there is no such canary.
     ///
     /// # Errors
@@ -91,9 +113,7 @@ impl Engine {
         let store = Arc::clone(&self.store);
         let read = move || store.samples_between(&key, span.from, span.to, span.most);
         let samples = tokio::task::spawn_blocking(read).await;
-        let broken =
-            |error: tokio::task::JoinError| StoreError::Record { table: "samples", error: error.to_string() };
-        samples.unwrap_or_else(|error| Err(broken(error))).map(|(samples, _)| samples)
+        samples.unwrap_or_else(|error| Err(broken(&error))).map(|(samples, _)| samples)
     }
 
     /// A canary's rollouts, the newest first; none when there is no such canary.
@@ -117,6 +137,16 @@ impl Core {
         let ended = self.store.reports(canary, ROLLOUTS)?;
         Ok(Some(running.into_iter().chain(ended.iter().map(RolloutView::of)).collect()))
     }
+}
+
+/// The task that read fell over.
+fn broken(error: &tokio::task::JoinError) -> StoreError {
+    StoreError::Record { table: "samples", error: error.to_string() }
+}
+
+/// When a sample was taken.
+pub(crate) fn taken(sample: &Value) -> Time {
+    Time(sample.get("timestamp").and_then(Value::as_u64).unwrap_or(0))
 }
 
 /// The key of an experiment's points among the samples: no canary's id has a colon.

@@ -1,6 +1,7 @@
 //! A rollout goes on after a restart, or where another replica left it.
 
 use super::cluster::Takeover;
+use super::past::taken;
 use super::rollout::{HISTORY, Rollout};
 use crate::config::Canary;
 use crate::store::{Snapshot, StoredCanary, Write};
@@ -64,12 +65,14 @@ impl Rollout {
     }
 
     /// Takes over the samples that the store has of this rollout.
-    pub(super) fn remember(&mut self, samples: Vec<serde_json::Value>, now: Time) {
+    pub(super) fn remember(&mut self, samples: &[serde_json::Value], now: Time) {
         let summary = self.summary(now);
         if let Some(last) = samples.last() {
             self.sampler.resume(last, &self.state, &summary);
         }
-        self.samples = samples.into();
-        self.resume_analysis();
+        for sample in samples {
+            self.keep(taken(sample), sample, now);
+        }
+        self.resume_analysis(samples);
     }
 }

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::router::virtual_service;
 use crate::sources::ledger::Ledger;
 use crate::store::{RolloutReport, Snapshot, Write};
+use serde_json::value::{RawValue, to_raw_value};
 use serin_contract::plan::CanaryDocument;
 use serin_contract::report::Instance;
 use serin_contract::{Arm, CanaryReport, Share, Step, UnitHash};
@@ -28,8 +29,10 @@ use serin_judge::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Samples kept in memory; the store has the whole rollout.
+/// Samples that are looked at; the store has the whole rollout.
 pub(super) const SAMPLES: usize = 100;
+/// For how long a sample's text is kept beside the store, for whoever looks once a second.
+const RECENT: Duration = Duration::from_secs(60);
 /// Lines of history kept in memory; the store has all.
 pub(super) const HISTORY: usize = 100;
 
@@ -44,7 +47,8 @@ pub(super) struct Rollout {
     /// Why the store cannot be relied on, if so.
     pub(super) store_error: Option<String>,
     pub(super) history: VecDeque<Transition>,
-    pub(super) samples: VecDeque<serde_json::Value>,
+    /// The samples of the last minute, as the store has them.
+    pub(super) recent: VecDeque<(Time, Box<RawValue>)>,
     pub(super) route: Route,
     /// The weight that was raised to and has not arrived yet.
     pub(super) asked: Option<Share>,
@@ -105,7 +109,7 @@ impl Rollout {
             moving: None,
             outgoing: Vec::new(),
             history: VecDeque::new(),
-            samples: VecDeque::new(),
+            recent: VecDeque::new(),
             experiment: None,
             unjudged: false,
             cursor: 0,
@@ -190,14 +194,29 @@ impl Rollout {
             self.hear_filters(&summary, now);
             let mut sample = self.sampler.take(&self.observations, &summary, &self.ledger, &self.state, now);
             self.analyse(&mut sample, shared, now);
-            writes.push(Write::Sample(self.spec.id.to_string(), now, sample.clone()));
-            self.samples.push_back(sample);
-            self.samples.drain(..self.samples.len().saturating_sub(SAMPLES));
+            self.keep(now, &sample, now);
+            writes.push(Write::Sample(self.spec.id.to_string(), now, sample));
         }
         let decided = ramp::on_tick(&self.spec.settings, &self.state, &summary, &self.facts(now), now);
         self.follow(decided, now, writes);
         self.ask_about_analysis();
         writes.push(self.snapshot());
+    }
+
+    /// Keeps a sample's text as long as it is recent; as a tree it would take ten times as much.
+    pub(super) fn keep(&mut self, taken: Time, sample: &serde_json::Value, now: Time) {
+        // Samples are maps with string keys and finite numbers: there is nothing in them that JSON cannot say.
+        if let Ok(text) = to_raw_value(sample) {
+            self.recent.push_back((taken, text));
+        }
+        self.recent.retain(|(taken, _)| now.since(*taken) < RECENT);
+        self.recent.drain(..self.recent.len().saturating_sub(SAMPLES));
+    }
+
+    /// The recent samples that were taken after a moment, oldest first.
+    pub(super) fn samples_after(&self, after: Time) -> Vec<serde_json::Value> {
+        let newer = self.recent.iter().filter(|(taken, _)| *taken > after);
+        newer.filter_map(|(_, text)| serde_json::from_str(text.get()).ok()).collect()
     }
 
     /// The cluster shows something new.

@@ -168,7 +168,7 @@ impl<'a> Rollout<'a> {
                 time: self.now,
                 requests: current.requests - last.requests,
                 errors: current.errors - last.errors,
-                latency: Latency::Buckets(current.latency.since(&last.latency)),
+                latency: Latency::Buckets((&current.latency.since(&last.latency)).into()),
                 cpu_percent: Some((CPU.0 + CPU.1 * self.traffic.random.normal()).clamp(0.0, 100.0)),
                 ..Sample::default()
             });

@@ -1,6 +1,6 @@
 //! The texts that travel: a whole picture, and what has changed since the one before.
 
-use crate::engine::{CanaryView, ExperimentView, FilterView, Picture};
+use crate::engine::{CanaryView, ExperimentView, FilterView, Picture, taken};
 use crate::report::Report;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -96,6 +96,26 @@ impl Shown {
         self.newest
     }
 
+    /// The canaries that are shown.
+    pub(super) fn canaries(&self) -> Vec<String> {
+        self.canaries.keys().cloned().collect()
+    }
+
+    /// Puts a canary's earlier samples before those of the first picture, which has only the last ones.
+    pub(super) fn recall(&mut self, id: &str, samples: Vec<serde_json::Value>) {
+        let shown = self.samples.remove(id).unwrap_or_default();
+        let first = shown.front().and_then(|text| serde_json::from_str(text.get()).ok());
+        // Whatever is newer than the picture comes with the next.
+        let first = first.map_or(Time(self.newest.0 + 1), |sample| taken(&sample));
+        let earlier = samples.into_iter().filter(|sample| taken(sample) < first);
+        let mut kept: VecDeque<Json> = earlier.map(|sample| json(&Report::slim(sample))).collect();
+        kept.extend(shown);
+        kept.drain(..kept.len().saturating_sub(SAMPLES));
+        if !kept.is_empty() {
+            self.samples.insert(id.to_owned(), kept);
+        }
+    }
+
     /// Everything.
     pub(super) fn snapshot(&self, sequence: u64) -> String {
         text(&Snapshot {
@@ -145,8 +165,7 @@ impl Shown {
     ) -> BTreeMap<String, Vec<Json>> {
         let mut news = BTreeMap::new();
         for (id, samples) in samples {
-            let stamps = samples.iter().filter_map(|sample| sample.get("timestamp")?.as_u64());
-            self.newest = stamps.map(Time).fold(self.newest, Time::max);
+            self.newest = samples.iter().map(taken).fold(self.newest, Time::max);
             news.insert(id.clone(), samples.iter().map(json).collect());
             let kept = self.samples.entry(id).or_default();
             kept.extend(samples.into_iter().map(|sample| json(&Report::slim(sample))));
