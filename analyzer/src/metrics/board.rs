@@ -201,9 +201,14 @@ impl Board {
         Ok(Self { canaries: Arc::default(), descriptions: Arc::new(descriptions) })
     }
 
-    /// Replaces all numbers.
-    pub fn show(&self, canaries: BTreeMap<String, Vec<Series>>) {
-        *self.canaries.lock().unwrap_or_else(PoisonError::into_inner) = canaries;
+    /// Replaces a canary's numbers.
+    pub fn show(&self, canary: &str, series: Vec<Series>) {
+        self.canaries.lock().unwrap_or_else(PoisonError::into_inner).insert(canary.to_owned(), series);
+    }
+
+    /// A canary that is gone has no numbers.
+    pub(super) fn forget(&self, canary: &str) {
+        self.canaries.lock().unwrap_or_else(PoisonError::into_inner).remove(canary);
     }
 }
 

@@ -205,6 +205,7 @@ impl Metrics {
 
     /// A canary that is gone leaves no series behind.
     pub fn forget(&self, canary: &str) {
+        self.board.forget(canary);
         // What was never set cannot be removed; that is no fault.
         drop(self.weight.remove_label_values(&[canary]));
         drop(self.step.remove_label_values(&[canary]));
