@@ -22,7 +22,7 @@ pub(crate) async fn measure(time: Duration) -> Result<Value> {
     let offered = FILTERS as f64 / fleet.interval().as_secs_f64();
     let watched = tokio::spawn(watch(Arc::clone(&fleet), time));
     let before = world.usage()?;
-    let measured = fleet.run(Load::Planned, time).await?;
+    let measured = fleet.run(Load::Planned(Duration::ZERO), time).await?;
     let (intervals, values) = watched.await?;
     let counted = world.counted(fleet.requests()).await?;
     let lost = fleet.requests() as i64 - counted as i64;

@@ -28,9 +28,9 @@ pub(crate) enum Load {
     Closed,
     /// Each filter once in this time, whatever the analyzer does.
     Each(Duration),
-    /// Each filter as often as the plan asks for. What could not be said in time is said with the next report, as
-    /// in the filter.
-    Planned,
+    /// Each filter as often as the plan asks for, and at most once in this time. What could not be said in time is
+    /// said with the next report, as in the filter.
+    Planned(Duration),
 }
 
 /// What a run saw.
@@ -70,6 +70,12 @@ struct Reply {
     plan: Option<Box<RawValue>>,
 }
 
+fn plan_of(reply: &[u8]) -> Result<Plan> {
+    let reply: Reply = serde_json::from_slice(reply)?;
+    let plan = reply.plan.context("no plan came")?;
+    Plan::from_json(plan.get().as_bytes()).map_err(|error| anyhow::anyhow!("{error}"))
+}
+
 /// All filters.
 pub(crate) struct Fleet {
     filters: Vec<Arc<Mutex<Filter>>>,
@@ -103,10 +109,17 @@ impl Fleet {
         let mut connection = Connection::to(target);
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let reply: Reply = serde_json::from_slice(&connection.post(body.as_bytes()).await?)?;
-            let plan = reply.plan.context("no plan came")?;
-            let plan = Plan::from_json(plan.get().as_bytes()).map_err(|error| anyhow::anyhow!("{error}"))?;
-            if plan.canaries().iter().all(|canary| canary.canary_share > Share::NONE) {
+            // As long as canaries take their first step answers may be late; a filter asks again.
+            let plan = match connection.post(body.as_bytes()).await {
+                Ok(reply) => Some(plan_of(&reply)?),
+                Err(_) => {
+                    connection.close();
+                    None
+                }
+            };
+            let plan =
+                plan.filter(|plan| plan.canaries().iter().all(|canary| canary.canary_share > Share::NONE));
+            if let Some(plan) = plan {
                 let users = Users::of(&plan);
                 let (plan, acknowledged) = (RwLock::new(Arc::new(plan)), AtomicU64::new(0));
                 let connections = (0..lanes).map(|lane| Connection::to(targets[lane % targets.len()]));
@@ -179,7 +192,7 @@ impl Fleet {
         let mut due = match load {
             Load::Closed => begin,
             Load::Each(interval) => first(interval),
-            Load::Planned => first(self.interval()),
+            Load::Planned(least) => first(self.interval().max(least)),
         };
         for filter in mine.iter().cycle() {
             if due.max(Instant::now()) >= end {
@@ -190,7 +203,7 @@ impl Fleet {
             due = match load {
                 Load::Closed => Instant::now(),
                 Load::Each(interval) => due + gap(interval),
-                Load::Planned => (due + gap(self.interval())).max(Instant::now()),
+                Load::Planned(least) => (due + gap(self.interval().max(least))).max(Instant::now()),
             };
         }
         for filter in &mine {

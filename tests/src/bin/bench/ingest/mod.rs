@@ -137,7 +137,7 @@ async fn run(part: &Part, time: Duration) -> Result<Outcome> {
     let lost = fleet.requests() as i64 - world.counted(fleet.requests()).await? as i64;
     let used = world.usage()?.since(&before);
     let offered = match part.load {
-        Load::Closed | Load::Planned => None,
+        Load::Closed | Load::Planned(_) => None,
         Load::Each(interval) => Some(fleet.len() as f64 / interval.as_secs_f64()),
     };
     Ok(Outcome { name: part.name, offered, measured, used, lost })
