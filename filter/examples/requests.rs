@@ -67,6 +67,9 @@ impl StreamHost for Request {
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
         (name == ":status").then(|| "200".into())
     }
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
+        vec![(":status".to_owned(), "200".into())]
+    }
     fn add_response_header(&self, _name: &str, _value: &str) {}
     fn remove_response_header(&self, _name: &str) {}
     fn response_trailer(&self, _name: &str) -> Option<Vec<u8>> {
@@ -99,7 +102,7 @@ fn main() {
     for request in requests.iter().cycle().take(count) {
         let mut stream = Stream::new(agent.shared());
         stream.requested(request);
-        stream.answered(request);
+        stream.answered(request, 1);
         stream.ended(request);
     }
 }

@@ -57,6 +57,8 @@ pub trait StreamHost {
     /// One response header; none when empty, or when there was no response. Several of the name come
     /// joined by commas.
     fn response_header(&self, name: &str) -> Option<Vec<u8>>;
+    /// All response headers, names in lower case. Only while response headers are handled.
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)>;
     /// Adds a response header beside those of its name. Only while response headers are handled.
     fn add_response_header(&self, name: &str, value: &str);
     /// Removes all response headers of a name. Only while response headers are handled.

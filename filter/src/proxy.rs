@@ -83,8 +83,8 @@ impl HttpContext for Request {
         Action::Continue
     }
 
-    fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
-        self.stream.answered(&Envoy);
+    fn on_http_response_headers(&mut self, count: usize, _end: bool) -> Action {
+        self.stream.answered(&Envoy, count);
         Action::Continue
     }
 
@@ -182,6 +182,10 @@ impl StreamHost for Envoy {
 
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
         map_value(MapType::HttpResponseHeaders, name).filter(|value| !value.is_empty())
+    }
+
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
+        hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default()
     }
 
     fn add_response_header(&self, name: &str, value: &str) {

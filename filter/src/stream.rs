@@ -16,6 +16,10 @@ use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+/// At the edge an answer of at most so many headers is fetched as a whole: one call out of the VM, where two headers
+/// by name and the removal of a third are three. Each header costs the VM a little, so that for many it does not pay.
+const FEW_HEADERS: usize = 12;
+
 /// What the requests of a VM share with its agent. No borrow outlives a call into this crate's own code,
 /// and none is held while the proxy is called.
 #[derive(Debug)]
@@ -167,50 +171,54 @@ impl Stream {
         self.experiments = Some((Rc::clone(plan), assignment.memberships));
     }
 
-    /// Counts the goals that an answer reaches, and keeps what services say about them from clients.
-    fn count_goals(&mut self, host: &impl StreamHost) {
+    /// Counts the goals that an answer reaches; `said` is what the service says about them.
+    fn count_goals(&mut self, host: &impl StreamHost, status: u16, said: Option<&[u8]>) {
         let experiments = self.experiments.take();
-        let canary = self.pending.as_ref().and_then(Pending::with_goals);
-        if canary.is_some() || experiments.is_some() {
-            let said = host.response_header(GOAL);
-            let status = read_answer(host).status;
-            if let Some((canary, period, assigned)) = canary
-                // What no version answered says nothing of the version.
-                && let Served::By(_) = Served::of(canary, host.cluster().as_deref())
-            {
-                let reached = experiments::reached(&canary.goals, assigned.goals, status, said.as_deref());
-                for goal in reached {
-                    period.reached(assigned.arm, assigned.unit, goal.goal, goal.value);
-                }
-            }
-            for (plan, member) in
-                experiments.iter().flat_map(|(plan, members)| members.iter().map(move |m| (plan, m)))
-            {
-                let experiment = plan.plan().experiments().get(member.experiment);
-                let Some((experiment, book)) = experiment.zip(plan.experiment(member.experiment)) else {
-                    continue;
-                };
-                for goal in experiments::reached(&experiment.goals, member.goals, status, said.as_deref()) {
-                    book.reached(member.step, member.arm, member.unit, goal.goal, goal.value);
-                }
+        if let Some((canary, period, assigned)) = self.pending.as_ref().and_then(Pending::with_goals)
+            // What no version answered says nothing of the version.
+            && let Served::By(_) = Served::of(canary, host.cluster().as_deref())
+        {
+            for goal in experiments::reached(&canary.goals, assigned.goals, status, said) {
+                period.reached(assigned.arm, assigned.unit, goal.goal, goal.value);
             }
         }
-        if self.shared.edge.get() {
-            host.remove_response_header(GOAL);
+        for (plan, member) in
+            experiments.iter().flat_map(|(plan, members)| members.iter().map(move |m| (plan, m)))
+        {
+            let experiment = plan.plan().experiments().get(member.experiment);
+            let Some((experiment, book)) = experiment.zip(plan.experiment(member.experiment)) else {
+                continue;
+            };
+            for goal in experiments::reached(&experiment.goals, member.goals, status, said) {
+                book.reached(member.step, member.arm, member.unit, goal.goal, goal.value);
+            }
         }
     }
 
-    /// The answer's headers are here. What may go on for as long as it likes from now on is not watched
-    /// any longer; an answer that hangs before its headers has been.
-    pub fn answered(&mut self, host: &impl StreamHost) {
-        self.count_goals(host);
+    /// The answer's headers are here, `count` of them. What may go on for as long as it likes from now on is
+    /// not watched any longer; an answer that hangs before its headers has been.
+    pub fn answered(&mut self, host: &impl StreamHost, count: usize) {
+        let edge = self.shared.edge.get();
+        let is_assigned = matches!(self.pending, Some(Pending { state: State::Assigned(_), .. }));
+        let has_goals =
+            self.experiments.is_some() || self.pending.as_ref().and_then(Pending::with_goals).is_some();
+        let read = (is_assigned || has_goals).then(|| read_headers(host, edge, count));
+        let may_name_goals = read.is_none_or(|(_, may_name_goals)| may_name_goals);
+        if has_goals && let Some((answer, _)) = read {
+            let said = may_name_goals.then(|| host.response_header(GOAL)).flatten();
+            self.count_goals(host, answer.status, said.as_deref());
+        }
+        // What services say about goals is kept from clients.
+        if edge && may_name_goals {
+            host.remove_response_header(GOAL);
+        }
         for cookie in std::mem::take(&mut self.set_cookies) {
             if !host.response_header("set-cookie").is_some_and(|present| cookie.is_in(&present)) {
                 host.add_response_header("set-cookie", cookie.text());
             }
         }
         let Some(Pending { state: State::Assigned(assigned), .. }) = &mut self.pending else { return };
-        let answer = read_answer(host);
+        let Some((answer, _)) = read else { return };
         let mut at = None;
         if answer.media == Media::Grpc || answer.is_open_ended() {
             at = Some(self.shared.clock.read(host.now_ns()));
@@ -293,6 +301,24 @@ fn possible_goals(canary: &CanaryPlan, headers: &impl RequestHeaders) -> u32 {
 fn read_answer(host: &impl StreamHost) -> Answer {
     let status = host.response_header(":status");
     Answer::parse(status.as_deref(), host.response_header("content-type").as_deref())
+}
+
+/// What an answer's headers, `count` of them, say, and whether [`GOAL`] may be among them.
+fn read_headers(host: &impl StreamHost, edge: bool, count: usize) -> (Answer, bool) {
+    if !edge || count > FEW_HEADERS {
+        return (read_answer(host), true);
+    }
+    let headers = host.response_headers();
+    let (mut status, mut content_type, mut names_goals) = (None, None, false);
+    for (name, value) in &headers {
+        match name.as_str() {
+            ":status" => status = Some(value.as_slice()),
+            "content-type" => content_type = content_type.or(Some(value.as_slice())),
+            GOAL => names_goals = true,
+            _ => {}
+        }
+    }
+    (Answer::parse(status, content_type), names_goals)
 }
 
 fn failed(host: &impl StreamHost, answer: Answer) -> bool {

@@ -33,7 +33,7 @@ fn a_goal_counts_for_the_arm_that_the_canary_decided_and_only_for_users_whom_it_
     run(purchase(&[user(CANARY_USER)]).by(Some("shop-canary")));
     // Served by the other version: a defect of the route, not of who was assigned.
     let mut said = purchase(&[user(CANARY_USER)]).status(404);
-    said.response.push(("x-serin-goal", "signup=2.5".to_owned()));
+    said.response.extend(["signup=2", "other", "signup=0.5"].map(|goal| ("x-serin-goal", goal.to_owned())));
     run(said);
     // None of these is a goal of an arm: chosen by hand, excluded, outside of the segment, without a user,
     // failed, answered by nobody's cluster.
@@ -50,7 +50,7 @@ fn a_goal_counts_for_the_arm_that_the_canary_decided_and_only_for_users_whom_it_
     let goals = |arm: Arm| &entry.arms.get(arm).goals;
     assert_eq!(goals(Arm::Stable)["purchase"], [(hash(STABLE_USER), 2, 0.0)]);
     assert_eq!(goals(Arm::Canary)["purchase"], [(hash(CANARY_USER), 1, 0.0)]);
-    assert_eq!(goals(Arm::Canary)["signup"], [(hash(CANARY_USER), 1, 2.5)]);
+    assert_eq!(goals(Arm::Canary)["signup"], [(hash(CANARY_USER), 2, 2.5)]);
     assert_eq!(goals(Arm::Stable).get("signup"), None);
     assert!(proxy.report(&mut agent).canaries.is_empty(), "nothing twice");
 }

@@ -44,7 +44,7 @@ impl Lean {
     fn run(&self, agent: &Agent) {
         let mut stream = Stream::new(agent.shared());
         stream.requested(self);
-        stream.answered(self);
+        stream.answered(self, 1);
         stream.ended(self);
     }
 }
@@ -64,6 +64,9 @@ impl StreamHost for Lean {
     fn remove_request_header(&self, _name: &str) {}
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
         (name == ":status").then(|| self.proxys(|| self.status.into()))
+    }
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.proxys(|| vec![(":status".to_owned(), self.status.into())])
     }
     fn add_response_header(&self, _name: &str, _value: &str) {}
     fn remove_response_header(&self, _name: &str) {}

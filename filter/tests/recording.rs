@@ -110,7 +110,7 @@ fn an_event_stream_that_was_answered_is_not_overdue() {
     let mut request = Request::of(STABLE_USER);
     request.response.push(("content-type", "text/event-stream".to_owned()));
     let mut stream = request.begin(&proxy, &agent);
-    stream.answered(&request);
+    stream.answered(&request, request.response.len());
     for _ in 0..5 {
         proxy.report(&mut agent);
     }

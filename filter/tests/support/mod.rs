@@ -104,7 +104,7 @@ impl Proxy {
 }
 
 /// One request, and how it ends.
-#[derive(Default, Clone)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Request {
     pub(crate) now_ms: Cell<u64>,
     pub(crate) headers: RefCell<Vec<(String, Vec<u8>)>>,
@@ -137,7 +137,12 @@ impl StreamHost for Request {
         self.headers.borrow_mut().retain(|(known, _)| known != name);
     }
     fn response_header(&self, name: &str) -> Option<Vec<u8>> {
-        self.response.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone().into_bytes())
+        let values: Vec<_> = self.response.iter().filter(|(known, _)| *known == name).collect();
+        (!values.is_empty())
+            .then(|| values.iter().map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(",").into())
+    }
+    fn response_headers(&self) -> Vec<(String, Vec<u8>)> {
+        self.response.iter().map(|(name, value)| ((*name).to_owned(), value.clone().into_bytes())).collect()
     }
     fn add_response_header(&self, name: &str, value: &str) {
         self.added.borrow_mut().push((name.to_owned(), value.to_owned()));
@@ -216,7 +221,7 @@ impl Request {
     pub(crate) fn end(&self, mut stream: Stream, later_ms: u64) {
         self.now_ms.set(self.now_ms.get() + later_ms);
         if !self.response.is_empty() {
-            stream.answered(self);
+            stream.answered(self, self.response.len());
         }
         stream.ended(self);
     }
