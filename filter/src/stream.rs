@@ -309,7 +309,8 @@ fn read_headers(host: &impl StreamHost, edge: bool, count: usize) -> (Answer, bo
         return (read_answer(host), true);
     }
     let headers = host.response_headers();
-    let (mut status, mut content_type, mut names_goals) = (None, None, false);
+    // An answer has headers: none are a call that failed.
+    let (mut status, mut content_type, mut names_goals) = (None, None, headers.is_empty());
     for (name, value) in &headers {
         match name.as_str() {
             ":status" => status = Some(value.as_slice()),
