@@ -33,6 +33,11 @@ impl UnitSet {
         }
     }
 
+    /// Whether a unit is in it, with this arm.
+    pub fn has(&self, unit: UnitHash, arm: Arm) -> bool {
+        self.arms.get(&unit) == Some(&arm)
+    }
+
     /// How many units each arm has.
     pub fn count(&self) -> PerArm<u64> {
         PerArm { stable: self.arms.len() as u64 - self.canary, canary: self.canary }
