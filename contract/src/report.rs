@@ -10,8 +10,10 @@ use crate::latency;
 use crate::parse::{FieldError, from_json};
 use crate::plan::check_name;
 use crate::share::{Revision, Step, Stratum};
-use crate::unit::{UnitHash, parse_hex64};
-use serde::{Deserialize, Serialize};
+use crate::unit::{UnitHash, parse_hex64, read_hex64, write_hex64};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt::Display;
+use std::str::FromStr;
 
 /// The largest report that travels, in bytes of JSON. What does not fit waits for the next.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -43,8 +45,7 @@ pub struct Report {
 }
 
 /// A VM's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(pub u64);
 
 impl std::fmt::Display for Instance {
@@ -53,19 +54,24 @@ impl std::fmt::Display for Instance {
     }
 }
 
-impl From<Instance> for String {
-    fn from(instance: Instance) -> String {
-        instance.to_string()
+impl FromStr for Instance {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let message = "an instance has 16 lower-case hexadecimal digits";
+        parse_hex64(text).map(Self).ok_or_else(|| FieldError::new("instance", message))
     }
 }
 
-impl TryFrom<String> for Instance {
-    type Error = String;
+impl Serialize for Instance {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write_hex64(self.0, serializer)
+    }
+}
 
-    fn try_from(text: String) -> Result<Self, String> {
-        parse_hex64(&text)
-            .map(Self)
-            .ok_or_else(|| "an instance has 16 lower-case hexadecimal digits".to_owned())
+impl<'de> Deserialize<'de> for Instance {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_hex64(deserializer, "an instance").map(Self)
     }
 }
 
@@ -155,7 +161,11 @@ impl Report {
     /// # Errors
     /// With the path of the first field that cannot be.
     pub fn from_json(text: &[u8]) -> Result<Self, FieldError> {
-        let report: Self = from_json(text)?;
+        // Noting the path to each field takes as long as the reading: that is done only where it is asked for.
+        let report = match serde_json::from_slice::<Self>(text) {
+            Ok(report) => report,
+            Err(_) => from_json(text)?,
+        };
         report.check()?;
         Ok(report)
     }
@@ -225,17 +235,20 @@ impl ArmReport {
         }
         let mut answered = 0;
         for (place, (method, status, count)) in self.responses.iter().enumerate() {
-            let field = format!("responses[{place}]");
+            let field = format_args!("responses[{place}]");
             if method.is_empty()
                 || method.len() > 16
                 || !method.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
             {
-                return Err(FieldError::new(field, "the method must be 1 to 16 upper-case letters"));
+                return Err(FieldError::new(
+                    field.to_string(),
+                    "the method must be 1 to 16 upper-case letters",
+                ));
             }
             if *status > 999 {
-                return Err(FieldError::new(field, format!("{status} is no HTTP status")));
+                return Err(FieldError::new(field.to_string(), format!("{status} is no HTTP status")));
             }
-            check_count(&field, *count)?;
+            check_count(field, *count)?;
             answered += count;
         }
         if answered > self.requests {
@@ -246,11 +259,12 @@ impl ArmReport {
         }
         let mut timed = 0;
         for (place, (index, count)) in self.latency.iter().enumerate() {
-            let field = format!("latency[{place}]");
+            let field = format_args!("latency[{place}]");
             if *index > latency::MAX_INDEX {
-                return Err(FieldError::new(field, format!("index {index} is above {}", latency::MAX_INDEX)));
+                let message = format!("index {index} is above {}", latency::MAX_INDEX);
+                return Err(FieldError::new(field.to_string(), message));
             }
-            check_count(&field, *count)?;
+            check_count(field, *count)?;
             timed += count;
         }
         if timed > self.requests {
@@ -263,9 +277,13 @@ impl ArmReport {
     }
 }
 
-fn check_count(field: &str, count: u64) -> Result<(), FieldError> {
+/// The field is written out only if it is wrong.
+fn check_count(field: impl Display, count: u64) -> Result<(), FieldError> {
     if count > MAX_COUNT {
-        return Err(FieldError::new(field, format!("{count} is not a count that a filter can reach")));
+        return Err(FieldError::new(
+            field.to_string(),
+            format!("{count} is not a count that a filter can reach"),
+        ));
     }
     Ok(())
 }

@@ -2,13 +2,14 @@
 
 use crate::share::Bucket;
 use md5::{Digest, Md5};
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Visitor};
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 
 /// The first 8 bytes of md5(salt + unit): what reports call a unit. A pseudonym, not anonymity: the
 /// salt is no secret. Written as 16 lower-case hexadecimal digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitHash(pub u64);
 
 impl fmt::Display for UnitHash {
@@ -17,29 +18,63 @@ impl fmt::Display for UnitHash {
     }
 }
 
-impl From<UnitHash> for String {
-    fn from(hash: UnitHash) -> String {
-        hash.to_string()
+impl Serialize for UnitHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        write_hex64(self.0, serializer)
     }
 }
 
-impl TryFrom<String> for UnitHash {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        parse_hex64(&text)
-            .map(Self)
-            .ok_or_else(|| "a unit hash has 16 lower-case hexadecimal digits".to_owned())
+impl<'de> Deserialize<'de> for UnitHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        read_hex64(deserializer, "a unit hash").map(Self)
     }
 }
 
 /// Exactly 16 lower-case hexadecimal digits, or nothing.
 pub(crate) fn parse_hex64(text: &str) -> Option<u64> {
-    let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    if text.len() != 16 || !text.bytes().all(lower) {
-        return None;
+    let digits: &[u8; 16] = text.as_bytes().try_into().ok()?;
+    digits.iter().try_fold(0, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(value))
+    })
+}
+
+/// Reads 16 digits without a string of their own: a report may hold thousands.
+pub(crate) fn read_hex64<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    what: &'static str,
+) -> Result<u64, D::Error> {
+    struct Digits(&'static str);
+
+    impl Visitor<'_> for Digits {
+        type Value = u64;
+
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("a string")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+            let Self(what) = self;
+            parse_hex64(text)
+                .ok_or_else(|| E::custom(format_args!("{what} has 16 lower-case hexadecimal digits")))
+        }
     }
-    u64::from_str_radix(text, 16).ok()
+
+    deserializer.deserialize_str(Digits(what))
+}
+
+/// Writes 16 digits without a string of their own.
+pub(crate) fn write_hex64<S: Serializer>(number: u64, serializer: S) -> Result<S::Ok, S::Error> {
+    let digit = |place: usize| match (number >> (60 - 4 * place) & 15) as u8 {
+        value @ 0..=9 => b'0' + value,
+        value => b'a' + value - 10,
+    };
+    let digits: [u8; 16] = std::array::from_fn(digit);
+    serializer.serialize_str(std::str::from_utf8(&digits).map_err(S::Error::custom)?)
 }
 
 /// What a unit's digest says about it.

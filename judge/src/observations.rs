@@ -325,6 +325,16 @@ impl Observations {
         self.edge.micros.map_or(settings.limits.slow_request, Duration::from_micros)
     }
 
+    /// Whether a unit was seen in the running stratum, with this arm.
+    pub fn has_seen(&self, unit: UnitHash, arm: Arm) -> bool {
+        self.units.seen.has(unit, arm)
+    }
+
+    /// How many units were seen in the running stratum and are in the sample.
+    pub fn seen(&self) -> PerArm<u64> {
+        self.units.seen.count()
+    }
+
     /// Which units the filters should report as seen.
     pub fn seen_sample(&self) -> Sample {
         self.seen_sample

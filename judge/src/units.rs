@@ -22,6 +22,11 @@ impl UnitSet {
         !self.0.get(arm.other()).contains(&unit) && self.0.get_mut(arm).insert(unit)
     }
 
+    /// Whether a unit is in it, with this arm.
+    pub fn has(&self, unit: UnitHash, arm: Arm) -> bool {
+        self.arms.get(&unit) == Some(&arm)
+    }
+
     /// How many units each arm has.
     pub fn count(&self) -> PerArm<u64> {
         self.0.map(|units| units.len() as u64)

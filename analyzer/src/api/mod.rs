@@ -37,6 +37,7 @@ use axum::extract::FromRef;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use session::{Attempts, Sessions};
+use std::ops::Deref;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -45,9 +46,20 @@ use utoipa_axum::routes;
 /// Where services send events.
 pub(crate) const EVENTS_PATH: &str = "/v1/events";
 
-/// What all handlers share.
+/// What all handlers share. Each request has it some times over, so that it is one pointer.
 #[derive(Clone)]
-pub struct Shared {
+pub struct Shared(Arc<Parts>);
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The parts of what is shared.
+pub struct Parts {
     /// The way to the engine.
     pub engine: Engine,
     /// The program's metrics.
@@ -75,7 +87,7 @@ impl Shared {
     ) -> Self {
         let live = Live::start(engine.clone(), Arc::clone(&metrics));
         let (sessions, attempts) = (Arc::default(), Arc::default());
-        Self { engine, metrics, module, tokens, live, sessions, attempts, secure }
+        Self(Arc::new(Parts { engine, metrics, module, tokens, live, sessions, attempts, secure }))
     }
 
     fn tokens(&self) -> RwLockReadGuard<'_, Tokens> {

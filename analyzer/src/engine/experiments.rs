@@ -159,10 +159,10 @@ impl Core {
     }
 
     /// Works out what reports say of experiments; what it changes counts once `writes` are stored.
-    pub(super) fn count_experiments(
+    pub(super) fn count_experiments<'a>(
         &self,
-        reports: &[&ExperimentReport],
-        canaries: &[&CanaryReport],
+        reports: &[ExperimentReport],
+        canaries: impl Iterator<Item = &'a CanaryReport>,
         writes: &mut Vec<Write>,
         now: Time,
     ) -> Result<Worked, StoreError> {

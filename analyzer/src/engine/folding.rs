@@ -3,6 +3,7 @@
 //! its own: so nothing counts twice, whoever leads and however often it changes.
 
 use super::core::Core;
+use super::ingest::parts_of;
 use super::rollout::Rollout;
 use crate::experiments::Desk;
 use crate::experiments::desk::Converted;
@@ -237,20 +238,10 @@ impl Core {
         let entries = self.store.inbox(self.inbox.cursor, MOST)?;
         let Some((last, _)) = entries.last() else { return Ok(0) };
         let last = *last;
+        let count = entries.len();
         let _timer = self.metrics.decision_seconds.start_timer();
         let converted = self.fold_experiments(&entries, last, now)?;
-        for (place, post) in &entries {
-            // A clock that is ahead of ours would make reports younger than now.
-            let time = time_of(*place).min(now);
-            if let Post::Report(report) = post
-                && self.filters.admit(report.instance)
-            {
-                self.filters.saw(report, time);
-            }
-            for (id, rollout) in &mut self.rollouts {
-                rollout.fold(id, *place, post, &converted, time);
-            }
-        }
+        self.count_folded(entries, &converted, now);
         self.inbox.cursor = last;
         let mut writes = Vec::new();
         for rollout in self.rollouts.values_mut() {
@@ -258,7 +249,53 @@ impl Core {
         }
         self.settle(&writes, now);
         self.publish();
-        Ok(entries.len())
+        Ok(count)
+    }
+
+    /// Takes entries into the canaries' numbers. Only the canaries that they name are looked at closely.
+    fn count_folded(&mut self, entries: Vec<(u64, Post)>, converted: &Conversions, now: Time) {
+        // A clock that is ahead of ours would make reports younger than now.
+        let time = |place: u64| time_of(place).min(now);
+        let heard = |(place, post): &(u64, Post)| match post {
+            Post::Report(report) => {
+                Some((*place, (report.instance, Duration::from_millis(report.interval_ms))))
+            }
+            Post::Events(_) => None,
+        };
+        let (places, senders): (Vec<u64>, Vec<_>) = entries.iter().filter_map(heard).unzip();
+        for rollout in self.rollouts.values_mut() {
+            let new = places.partition_point(|place| *place <= rollout.cursor);
+            if let (Some(senders), Some(last)) = (senders.get(new..), places.last()) {
+                rollout.hear(senders, time(*last));
+            }
+        }
+        let Some(last) = entries.last().map(|(place, _)| *place) else { return };
+        for (place, post) in entries {
+            match post {
+                Post::Report(mut report) => {
+                    if self.filters.admit(report.instance) {
+                        self.filters.saw(&report, time(place));
+                    }
+                    for part in parts_of(&mut report) {
+                        let named = self.rollouts.get_mut(&part.canary);
+                        if let Some(rollout) = named.filter(|rollout| place > rollout.cursor) {
+                            rollout.observe_part(&part, time(place));
+                        }
+                    }
+                }
+                Post::Events(_) => {
+                    for one in converted.get(&place).into_iter().flatten() {
+                        let named = self.rollouts.get_mut(&one.canary);
+                        if let Some(rollout) = named.filter(|rollout| place > rollout.cursor) {
+                            rollout.converted(&one.goal, one.unit, one.arm, one.step);
+                        }
+                    }
+                }
+            }
+        }
+        for rollout in self.rollouts.values_mut() {
+            rollout.cursor = rollout.cursor.max(last);
+        }
     }
 
     fn fold_experiments(

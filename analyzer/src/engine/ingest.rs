@@ -27,7 +27,7 @@ pub struct Accepted {
 pub(super) type Waiting = (Box<Report>, oneshot::Sender<Result<Accepted, Unavailable>>);
 
 /// What of a batch is new.
-struct Fresh<'w> {
+struct Fresh {
     /// What has to be written for it.
     writes: Vec<Write>,
     /// Who reported, and how often each does: what every canary hears, named or not.
@@ -35,28 +35,28 @@ struct Fresh<'w> {
     /// What is said of canaries.
     parts: Vec<Part>,
     /// What is said of experiments.
-    experiments: Vec<&'w ExperimentReport>,
+    experiments: Vec<ExperimentReport>,
 }
 
 /// One new report's part for a canary that it names.
-struct Part {
-    canary: String,
+pub(super) struct Part {
+    pub(super) canary: String,
+    pub(super) entries: Arc<[CanaryReport]>,
     instance: Instance,
     interval: Duration,
-    entries: Vec<CanaryReport>,
 }
 
 impl Core {
     /// Counts all waiting reports in one commit and answers them.
     pub(super) fn ingest(&mut self, waiting: Vec<Waiting>, now: Time) {
-        let waiting = self.admitted(waiting);
+        let mut waiting = self.admitted(waiting);
         if waiting.is_empty() {
             return;
         }
         let _timer = self.metrics.decision_seconds.start_timer();
-        let Fresh { mut writes, senders, parts, experiments } = self.sort_out(&waiting, now);
-        let canaries: Vec<&CanaryReport> = parts.iter().flat_map(|part| &part.entries).collect();
-        let stored = self.count_experiments(&experiments, &canaries, &mut writes, now).and_then(|worked| {
+        let Fresh { mut writes, senders, parts, experiments } = self.sort_out(&mut waiting, now);
+        let canaries = parts.iter().flat_map(|part| part.entries.iter());
+        let stored = self.count_experiments(&experiments, canaries, &mut writes, now).and_then(|worked| {
             if !writes.is_empty() {
                 self.commit(&writes)?;
             }
@@ -101,9 +101,9 @@ impl Core {
         admitted
     }
 
-    /// What of the reports is new, and what has to be written for it. An empty report leaves no trace
-    /// in the store: repeated, it is empty again.
-    fn sort_out<'w>(&mut self, waiting: &'w [Waiting], now: Time) -> Fresh<'w> {
+    /// What of the reports is new, and what has to be written for it; it is moved out of them, not copied. An
+    /// empty report leaves no trace in the store: repeated, it is empty again.
+    fn sort_out(&mut self, waiting: &mut [Waiting], now: Time) -> Fresh {
         let mut fresh = Fresh { writes: vec![], senders: vec![], parts: vec![], experiments: vec![] };
         let mut highest: BTreeMap<Instance, u64> = BTreeMap::new();
         let mut offsets: BTreeMap<String, u64> = BTreeMap::new();
@@ -116,12 +116,12 @@ impl Core {
             *known = report.sequence;
             self.metrics.reports.with_label_values(&["counted"]).inc();
             fresh.senders.push((report.instance, Duration::from_millis(report.interval_ms)));
-            fresh.experiments.extend(&report.experiments);
             if report.canaries.is_empty() && report.experiments.is_empty() {
                 continue;
             }
             let mark = Mark { sequence: report.sequence, time: now, node: report.node.clone() };
             fresh.writes.push(Write::Mark(report.instance, mark));
+            fresh.experiments.append(&mut report.experiments);
             for part in parts_of(report) {
                 let Some(rollout) = self.rollouts.get(&part.canary) else { continue };
                 let offset = offsets.entry(part.canary.clone()).or_insert(rollout.offset);
@@ -133,7 +133,7 @@ impl Core {
                         time: now,
                         instance: report.instance,
                         interval_ms: report.interval_ms,
-                        entries: part.entries.clone(),
+                        entries: Arc::clone(&part.entries),
                     },
                 });
                 fresh.parts.push(part);
@@ -152,7 +152,7 @@ impl Core {
         }
         for part in parts {
             if let Some(rollout) = self.rollouts.get_mut(&part.canary) {
-                rollout.count(part.instance, part.interval, &part.entries, now);
+                rollout.count(part, now);
             }
         }
         let mut writes = Vec::new();
@@ -168,19 +168,32 @@ impl Core {
     }
 }
 
-/// A report's entries by the canaries that they name.
-fn parts_of(report: &Report) -> Vec<Part> {
-    let mut parts: Vec<Part> = Vec::new();
-    for entry in &report.canaries {
-        match parts.iter_mut().find(|part| part.canary == entry.name) {
-            Some(part) => part.entries.push(entry.clone()),
-            None => parts.push(Part {
-                canary: entry.name.clone(),
-                instance: report.instance,
-                interval: Duration::from_millis(report.interval_ms),
-                entries: vec![entry.clone()],
-            }),
+/// Takes a report's entries out of it, by the canaries that they name.
+pub(super) fn parts_of(report: &mut Report) -> Vec<Part> {
+    let mut parts: Vec<Vec<CanaryReport>> = Vec::new();
+    for entry in std::mem::take(&mut report.canaries) {
+        match parts.iter_mut().find(|part| part.iter().any(|known| known.name == entry.name)) {
+            Some(part) => part.push(entry),
+            None => parts.push(vec![entry]),
         }
     }
-    parts
+    let (instance, interval) = (report.instance, Duration::from_millis(report.interval_ms));
+    let part = |entries: Vec<CanaryReport>| {
+        let canary = entries.first()?.name.clone();
+        Some(Part { canary, entries: entries.into(), instance, interval })
+    };
+    parts.into_iter().filter_map(part).collect()
+}
+
+impl Rollout {
+    /// Counts one report's part, which is in the store already.
+    fn count(&mut self, part: &Part, now: Time) {
+        self.offset += 1;
+        self.observe_part(part, now);
+    }
+
+    /// Takes a report's part into the numbers.
+    pub(super) fn observe_part(&mut self, part: &Part, now: Time) {
+        self.observe(part.instance, part.interval, &part.entries, now);
+    }
 }

@@ -75,13 +75,26 @@ impl Core {
         draft: &mut Draft<'_>,
         entry: &CanaryReport,
     ) -> Result<(), StoreError> {
-        let Some(id) = self.experiments.of_release(&entry.name, entry.step) else { return Ok(()) };
         // In a cluster reports may be here before their Canary is.
         let rollout = self.rollouts.get(&entry.name);
+        let current = rollout.and_then(|rollout| rollout.experiment.as_deref());
+        let exposed = current.and_then(|id| self.experiments.exposed(id, entry.step));
+        let current = current.filter(|_| exposed.is_some());
+        let Some(id) = current.or_else(|| self.experiments.of_release(&entry.name, entry.step)) else {
+            return Ok(());
+        };
         let present = rollout.filter(|rollout| rollout.state.stratum == entry.stratum);
         let sample = present.map_or(Sample::ALL, |rollout| rollout.observations.seen_sample());
         let goals =
             rollout.map_or_else(Vec::new, |rollout| rollout.observations.goals(&rollout.spec.settings));
-        draft.release(id, entry, Counting { sample, guardrails: &goals })
+        // As a rule. Not so where an experiment could only be opened after its step began, as after an outage of
+        // the store.
+        let all_are_exposed = |rollout: &&Rollout| {
+            let seen = rollout.observations.seen();
+            exposed.is_some_and(|exposed| exposed.stable >= seen.stable && exposed.canary >= seen.canary)
+        };
+        let in_step = present.filter(|rollout| rollout.state.step == entry.step);
+        let exposed = in_step.filter(all_are_exposed).map(|rollout| &rollout.observations);
+        draft.release(id, entry, Counting { sample, guardrails: &goals, exposed })
     }
 }

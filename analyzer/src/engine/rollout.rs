@@ -121,20 +121,6 @@ impl Rollout {
         }
     }
 
-    /// Counts one report's part, which is in the store already.
-    pub(super) fn count(
-        &mut self,
-        sender: Instance,
-        interval: Duration,
-        entries: &[CanaryReport],
-        now: Time,
-    ) {
-        if !entries.is_empty() {
-            self.offset += 1;
-        }
-        self.observe(sender, interval, entries, now);
-    }
-
     /// Takes a report's part into the numbers.
     pub(super) fn observe(
         &mut self,

@@ -230,8 +230,8 @@ pub struct Draft<'a> {
     store: &'a dyn Store,
     now: Time,
     books: BTreeMap<String, Book>,
-    /// Units that were looked up, and whether they have changed.
-    units: HashMap<(String, UnitHash), (Unit, bool)>,
+    /// Units that were looked up, by their experiment, and whether they have changed.
+    units: HashMap<String, HashMap<UnitHash, (Unit, bool)>>,
     keys: HashMap<String, KeptAnswer>,
     writes: Vec<Write>,
     /// Conversions of users of releases, for their judges.
@@ -247,10 +247,15 @@ impl Draft<'_> {
             book.look();
             self.writes.push(Write::Experiment(Box::new(book.record.clone())));
         }
-        for ((experiment, unit), (record, changed)) in self.units {
-            if changed {
-                self.writes.push(Write::Unit { experiment, unit, record });
-            }
+        for (experiment, units) in self.units {
+            // In the store's order: what stands together is written together.
+            let mut units: Vec<_> = units.into_iter().filter(|(_, (_, changed))| *changed).collect();
+            units.sort_unstable_by_key(|(unit, _)| *unit);
+            self.writes.extend(units.into_iter().map(|(unit, (record, _))| Write::Unit {
+                experiment: experiment.clone(),
+                unit,
+                record,
+            }));
         }
         (self.books, self.writes)
     }
@@ -301,32 +306,36 @@ impl Draft<'_> {
         self.books.get_mut(id).ok_or_else(|| Refused::Unknown(id.to_owned()))
     }
 
+    /// What is known of a unit that was looked up.
+    fn looked_up(&self, experiment: &str, unit: UnitHash) -> Option<&Unit> {
+        self.units.get(experiment)?.get(&unit).map(|(known, _)| known)
+    }
+
     fn unit(&mut self, experiment: &str, unit: UnitHash) -> Result<Unit, StoreError> {
-        let key = (experiment.to_owned(), unit);
-        if let Some((known, _)) = self.units.get(&key) {
-            return Ok(known.clone());
-        }
         self.look_up(experiment, &[unit])?;
-        Ok(self.units.get(&key).map(|(found, _)| found.clone()).unwrap_or_default())
+        Ok(self.looked_up(experiment, unit).cloned().unwrap_or_default())
     }
 
     /// Asks the store for all of these units at once, but for those that are known already.
     fn look_up(&mut self, experiment: &str, units: &[UnitHash]) -> Result<(), StoreError> {
-        let known = |unit: &UnitHash| self.units.contains_key(&(experiment.to_owned(), *unit));
+        let known = |unit: &UnitHash| self.looked_up(experiment, *unit).is_some();
         let mut unknown: Vec<UnitHash> = units.iter().copied().filter(|unit| !known(unit)).collect();
-        unknown.sort_unstable();
-        unknown.dedup();
         if unknown.is_empty() {
             return Ok(());
         }
+        unknown.sort_unstable();
+        unknown.dedup();
         let found = self.store.units(experiment, &unknown)?;
-        for (unit, record) in unknown.into_iter().zip(found) {
-            self.units.insert((experiment.to_owned(), unit), (record, false));
-        }
+        let found = unknown.into_iter().zip(found).map(|(unit, record)| (unit, (record, false)));
+        self.units_of(experiment).extend(found);
         Ok(())
     }
 
     fn put(&mut self, experiment: &str, unit: UnitHash, record: Unit) {
-        self.units.insert((experiment.to_owned(), unit), (record, true));
+        self.units_of(experiment).insert(unit, (record, true));
+    }
+
+    fn units_of(&mut self, experiment: &str) -> &mut HashMap<UnitHash, (Unit, bool)> {
+        self.units.entry(experiment.to_owned()).or_default()
     }
 }

@@ -23,6 +23,18 @@ pub(super) fn prepare(transaction: &WriteTransaction) -> Result<(), StoreError> 
     Ok(())
 }
 
+/// Units, with their table opened once.
+pub(super) fn apply_units(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), StoreError> {
+    let mut table = transaction.open_table(UNITS).map_err(fail)?;
+    for write in writes {
+        if let Write::Unit { experiment, unit, record } = write {
+            let bytes = encode("experiment_units", record)?;
+            table.insert((experiment.as_str(), unit.0), bytes.as_slice()).map_err(fail)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), StoreError> {
     match write {
         Write::Experiment(record) => {
@@ -30,11 +42,7 @@ pub(super) fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(),
             let bytes = encode("experiments", record)?;
             table.insert(record.id.as_str(), bytes.as_slice()).map_err(fail)?;
         }
-        Write::Unit { experiment, unit, record } => {
-            let mut table = transaction.open_table(UNITS).map_err(fail)?;
-            let bytes = encode("experiment_units", record)?;
-            table.insert((experiment.as_str(), unit.0), bytes.as_slice()).map_err(fail)?;
-        }
+        Write::Unit { .. } => apply_units(transaction, std::slice::from_ref(write))?,
         Write::Action { experiment, unit, time, number, action } => {
             let mut table = transaction.open_table(ACTIONS).map_err(fail)?;
             let bytes = encode("experiment_actions", action)?;

@@ -33,7 +33,7 @@ pub struct JournalEntry {
     /// How often the sender reports.
     pub interval_ms: u64,
     /// What it said.
-    pub entries: Vec<CanaryReport>,
+    pub entries: Arc<[CanaryReport]>,
 }
 
 /// A canary at a moment; the journal after `offset` says what happened since.

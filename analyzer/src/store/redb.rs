@@ -77,9 +77,14 @@ impl Redb {
 
     fn try_commit(&self, writes: &[Write]) -> Result<(), StoreError> {
         let transaction = self.database()?.begin_write().map_err(fail)?;
-        for run in writes.chunk_by(|one, next| is_of_report(one) && is_of_report(next)) {
+        let together = |one: &Write, next: &Write| {
+            is_of_report(one) && is_of_report(next) || is_of_unit(one) && is_of_unit(next)
+        };
+        for run in writes.chunk_by(together) {
             if run.iter().all(is_of_report) {
                 apply_reports(&transaction, run)?;
+            } else if run.iter().all(is_of_unit) {
+                experiments::apply_units(&transaction, run)?;
             } else {
                 run.iter().try_for_each(|write| apply(&transaction, write))?;
             }
@@ -270,6 +275,11 @@ impl Store for Redb {
 /// Whether a write comes with every report: there may be thousands of them in one commit.
 fn is_of_report(write: &Write) -> bool {
     matches!(write, Write::Mark(..) | Write::Journal { .. })
+}
+
+/// Whether a write is of an experiment's unit, of which each report may have hundreds.
+fn is_of_unit(write: &Write) -> bool {
+    matches!(write, Write::Unit { .. })
 }
 
 /// Marks and journal entries, with each table opened once.

@@ -37,7 +37,7 @@ pub(crate) const CASES: [Case; 11] = [
 fn entry(requests: u64) -> JournalEntry {
     let mut report = CanaryReport { name: CANARY.into(), ..CanaryReport::default() };
     report.arms.canary.requests = requests;
-    JournalEntry { time: Time(1), instance: Instance(7), interval_ms: 500, entries: vec![report] }
+    JournalEntry { time: Time(1), instance: Instance(7), interval_ms: 500, entries: [report].into() }
 }
 
 pub(crate) fn snapshot(canary: &str, offset: u64) -> Write {

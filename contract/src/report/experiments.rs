@@ -65,13 +65,19 @@ pub(super) fn check_goals(goals: &GoalRows) -> Result<(), FieldError> {
     for (goal, rows) in goals {
         check_word("goals", goal)?;
         for (place, (_, count, sum)) in rows.iter().enumerate() {
-            let field = format!("goals.{goal}[{place}]");
-            check_count(&field, *count)?;
+            let field = format_args!("goals.{goal}[{place}]");
+            check_count(field, *count)?;
             if *count == 0 {
-                return Err(FieldError::new(field, format!("counts nothing: allowed are 1 to {MAX_COUNT}")));
+                return Err(FieldError::new(
+                    field.to_string(),
+                    format!("counts nothing: allowed are 1 to {MAX_COUNT}"),
+                ));
             }
             if !(-MAX_VALUE..=MAX_VALUE).contains(sum) {
-                return Err(FieldError::new(field, format!("{sum} is not a sum that a goal can reach")));
+                return Err(FieldError::new(
+                    field.to_string(),
+                    format!("{sum} is not a sum that a goal can reach"),
+                ));
             }
         }
     }

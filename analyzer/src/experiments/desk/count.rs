@@ -237,8 +237,9 @@ impl Draft<'_> {
             // Who reached a goal was exposed, also when the report that lists the unit is still to come.
             let reached = arm.goals.values().flatten().map(|(unit, ..)| unit);
             for unit in arm.seen.iter().chain(reached) {
-                let mut record = self.unit(&report.id, *unit)?;
-                if record.of(report.step).is_none_or(|entry| entry.arm != place) {
+                let known = self.looked_up(&report.id, *unit).and_then(|record| record.of(report.step));
+                if known.is_none_or(|entry| entry.arm != place) {
+                    let mut record = self.unit(&report.id, *unit)?;
                     let first = record.of(report.step).is_none();
                     let now = self.now;
                     let book = self.book_mut(&report.id).map_err(|refused| internal(&refused))?;

@@ -8,20 +8,24 @@ use crate::experiments::release::Release;
 use crate::experiments::spec::Experiment;
 use crate::store::{StoreError, Write};
 use serin_contract::report::ExperimentArm;
-use serin_contract::{Arm, CanaryReport, ExperimentReport, Sample, Step, UnitHash};
+use serin_contract::{Arm, CanaryReport, ExperimentReport, PerArm, Sample, Step, UnitHash};
 use serin_judge::goals::GoalSummary;
+use serin_judge::observations::Observations;
 use serin_judge::ramp::State;
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 
 /// What a release knows of a report's units.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Counting<'a> {
     /// Which units are listed as seen in the report's stratum: users who reach a goal count only where the
     /// exposures that they belong to are counted, too.
     pub sample: Sample,
     /// The goals as the judge sees them; none while it is not known.
     pub guardrails: &'a [GoalSummary],
+    /// The stratum's units so far, where all of them are exposed: other proxies list them, too, and the store need
+    /// not be asked for them.
+    pub exposed: Option<&'a Observations>,
 }
 
 impl Desk {
@@ -33,6 +37,14 @@ impl Desk {
         let mut found: Vec<&Book> = self.books.values().filter(of).collect();
         found.sort_by_key(|book| std::cmp::Reverse(book.record.created));
         found.first().map(|book| book.record.id.as_str())
+    }
+
+    /// How many units of each arm an experiment of a release has counted as exposed in a step; none without it.
+    pub fn exposed(&self, id: &str, step: Step) -> Option<PerArm<u64>> {
+        let book = self.books.get(id)?;
+        let counts = book.record.steps.iter().find(|counts| counts.step == step)?;
+        let [stable, canary] = counts.arms.as_slice() else { return None };
+        Some(PerArm { stable: stable.exposures, canary: canary.exposures })
     }
 
     /// One experiment.
@@ -150,23 +162,25 @@ impl Draft<'_> {
         entry: &CanaryReport,
         counting: Counting<'_>,
     ) -> Result<(), StoreError> {
-        let arms = [("stable", &entry.arms.stable), ("canary", &entry.arms.canary)];
-        let rows = || arms.iter().flat_map(|(_, arm)| arm.goals.values().flatten().map(|(unit, ..)| *unit));
-        self.look_up(id, &rows().collect::<Vec<_>>())?;
+        let arms = || entry.arms.iter();
+        let rows = arms().flat_map(|(_, arm)| arm.goals.values().flatten().map(|(unit, ..)| *unit));
+        self.look_up(id, &rows.collect::<Vec<_>>())?;
         let known = |unit: &UnitHash| {
-            let found = self.units.get(&(id.to_owned(), *unit));
-            counting.sample.has(*unit) || found.is_some_and(|(unit, _)| unit.of(entry.step).is_some())
+            let found = self.looked_up(id, *unit);
+            counting.sample.has(*unit) || found.is_some_and(|unit| unit.of(entry.step).is_some())
         };
         let mut report = ExperimentReport { id: id.to_owned(), step: entry.step, arms: BTreeMap::new() };
-        for (name, arm) in arms {
+        for (name, arm) in arms() {
             let goals = arm.goals.iter().map(|(goal, rows)| {
                 let rows = rows.iter().filter(|(unit, ..)| known(unit)).copied().collect();
                 (goal.clone(), rows)
             });
+            let is_exposed = |unit| counting.exposed.is_some_and(|stratum| stratum.has_seen(unit, name));
             // A filter that has not heard of the sample yet lists more.
-            let seen = arm.seen.iter().filter(|unit| counting.sample.has(**unit)).copied();
-            let arm = ExperimentArm { seen: seen.collect(), goals: goals.collect() };
-            report.arms.insert(name.to_owned(), arm);
+            let is_news = |unit: &UnitHash| counting.sample.has(*unit) && !is_exposed(*unit);
+            let seen = arm.seen.iter().copied().filter(is_news).collect();
+            let arm = ExperimentArm { seen, goals: goals.collect() };
+            report.arms.insert(name.name().to_owned(), arm);
         }
         self.report(&report)?;
         if let Ok(book) = self.book_mut(id)

@@ -7,6 +7,7 @@ use crate::store::{
     JournalEntry, MARK_LIFE, Mark, RolloutReport, Snapshot, StoreError, StoredCanary, UNIT_LIFE,
 };
 use serde::de::DeserializeOwned;
+use serin_contract::FieldError;
 use serin_contract::report::Instance;
 use serin_judge::ramp::Transition;
 use serin_judge::time::Time;
@@ -19,7 +20,7 @@ fn wrong(table: &'static str, error: &str) -> StoreError {
 }
 
 fn instance(name: &str) -> Result<Instance, StoreError> {
-    Instance::try_from(name.to_owned()).map_err(|error| wrong("marks", &error))
+    name.parse().map_err(|error: FieldError| wrong("marks", &error.message))
 }
 
 /// The number in front of a member, and its record.
