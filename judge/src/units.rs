@@ -24,7 +24,7 @@ impl UnitSet {
 
     /// Whether a unit is in it, with this arm.
     pub fn has(&self, unit: UnitHash, arm: Arm) -> bool {
-        self.arms.get(&unit) == Some(&arm)
+        self.0.get(arm).contains(&unit)
     }
 
     /// How many units each arm has.
