@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 
 /// How long a reply may take, as in the filter.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Connections of all filters at most; beyond it some share one. The analyzer takes 960.
-const LANES: usize = 900;
+/// Connections of all filters at most; beyond it some share one. The analyzer takes 8,192.
+const LANES: usize = 5_000;
 
 /// How long canaries may take to their first step: a thousand are a thousand commits.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -11,9 +11,10 @@ mod users;
 mod world;
 
 use crate::figures::{Figures, table};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use filters::{Fleet, Load, Measured};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use std::time::Duration;
 use world::{Keep, Usage, World, WorldOptions};
@@ -77,7 +78,14 @@ struct Outcome {
 }
 
 /// Measures and prints everything.
+/// Five thousand filters have a connection each, and the usual limit is 1,024 open files.
+fn allow_connections() -> Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).context("open files")
+}
+
 pub(crate) async fn measure(options: &Options) -> Result<Figures> {
+    allow_connections()?;
     let wanted = |part: &str| options.only.as_ref().is_none_or(|only| part.contains(only.as_str()));
     let time = Duration::from_secs(options.seconds);
     let mut figures = Figures::default();
