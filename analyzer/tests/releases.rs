@@ -149,6 +149,13 @@ fn a_release_has_an_experiment_that_follows_it_and_a_guardrail_that_ends_it() {
         json!({"converted": 1, "events": 4, "sum": 25.0})
     );
 
+    // Who turns up in both arms keeps the first, and that is noted as often as it comes.
+    for _ in 0..2 {
+        send(&running, entry(&first, &arm(&["a", "b"], &[], 0, 0), &arm(&["a", "x"], &[], 0, 0)));
+    }
+    assert_eq!(counted(&get(&running, &format!("{one}/results"))), [3, 1, 2, 1]);
+    assert_eq!(get(&running, &one)["loose"]["crossed"], 2);
+
     // It is the release's: nobody else changes it. Conversions may come by the API all the same.
     for (method, path, body) in [
         ("PATCH", one.clone(), r#"{"shares": {"stable": 10, "canary": 90}, "acceptMoves": true}"#),
