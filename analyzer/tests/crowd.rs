@@ -67,8 +67,8 @@ fn a_million_users_in_one_stratum_take_a_bounded_memory_and_are_counted_in_full(
         most = most.max(memory_kb(&running));
     }
     println!("a million users: from {before} kB to at most {most} kB");
-    // 57 to 72 MB were seen: what comes with reports of 12,500 new users, more of it in a debug build.
-    assert!(most - before < 96 << 10, "from {before} kB to {most} kB");
+    // 55 to 72 MB were seen; it differs from run to run.
+    assert!(most - before < 80 << 10, "from {before} kB to {most} kB");
     let canary = canary(&running);
     assert_eq!(canary["stratum"], stratum, "{canary}");
     let requests = |arm: &str| canary["totals"][arm]["requests"].as_u64().expect("a count");
