@@ -87,8 +87,8 @@ impl Core {
         let sample = present.map_or(Sample::ALL, |rollout| rollout.observations.seen_sample());
         let goals =
             rollout.map_or_else(Vec::new, |rollout| rollout.observations.goals(&rollout.spec.settings));
-        // As a rule. Not so where an experiment could only be opened after its step began, as after an outage of
-        // the store.
+        // Not so where an experiment could only be opened after its step began, as after an outage of the store. (A
+        // late report of the stratum before may then fill the gap: as many users as it has new ones stay uncounted.)
         let all_are_exposed = |rollout: &&Rollout| {
             let seen = rollout.observations.seen();
             exposed.is_some_and(|exposed| exposed.stable >= seen.stable && exposed.canary >= seen.canary)
