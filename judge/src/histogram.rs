@@ -77,6 +77,16 @@ impl Histogram {
         }
     }
 
+    /// Takes out what was added before.
+    pub fn take(&mut self, rows: impl Iterator<Item = (u16, u64)>) {
+        for (index, count) in rows {
+            if let Ok(place) = self.place(index) {
+                self.0[place].1 -= count;
+            }
+        }
+        self.0.retain(|(_, count)| *count > 0);
+    }
+
     /// What came since an earlier state of this histogram.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {

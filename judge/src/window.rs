@@ -12,12 +12,14 @@ use std::time::Duration;
 /// How far back the window reaches.
 pub const LENGTH: Duration = Duration::from_secs(60);
 
-/// What happened in the last minute. Seconds that are over are packed.
+/// What happened in the last minute. Seconds that are over are packed; the sum of all is kept beside them, for it is
+/// asked for after every report.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct Window {
     past: VecDeque<Past>,
     current: Option<Slot>,
+    sum: WindowCounts,
 }
 
 /// Its written form.
@@ -76,60 +78,40 @@ pub struct Routing {
 impl Window {
     /// Adds a report's entry at a moment. `current` says whether it belongs to the running step.
     pub fn add(&mut self, entry: &CanaryReport, current: bool, now: Time) {
-        let counts = &mut self.slot(now).counts;
-        for (arm, report) in entry.arms.iter() {
-            counts.arms.get_mut(arm).add(report);
-        }
-        if current {
-            let routing = &mut counts.routing;
-            routing.assigned += entry.arms.stable.requests + entry.arms.canary.requests;
-            routing.misrouted += entry.misrouted;
-            routing.unassigned.stable += entry.unassigned.stable.requests;
-            routing.unassigned.canary += entry.unassigned.canary.requests;
+        self.move_to(now.0 / 1000);
+        let counts = self.current.iter_mut().map(|slot| &mut slot.counts);
+        for counts in counts.chain([&mut self.sum]) {
+            counts.add(entry, current);
         }
     }
 
-    fn slot(&mut self, now: Time) -> &mut Slot {
-        let second = now.0 / 1000;
-        self.past.retain(|past| is_within(past.second, second));
-        let current = self.current.take().filter(|slot| is_within(slot.second, second));
+    /// Makes this second the current one, and forgets what is a minute old.
+    fn move_to(&mut self, second: u64) {
         // A clock that was set back writes into its last second, so that the order stays.
-        let current = current.and_then(|slot| {
-            let stays = slot.second >= second;
-            if !stays {
-                self.past.push_back(Past::of(&slot));
-            }
-            stays.then_some(slot)
-        });
-        self.current.insert(current.unwrap_or_else(|| Slot { second, ..Slot::default() }))
+        if self.current.as_ref().is_some_and(|slot| slot.second >= second) {
+            return;
+        }
+        self.past
+            .extend(self.current.replace(Slot { second, ..Slot::default() }).map(|slot| Past::of(&slot)));
+        let old = self.past.partition_point(|past| !is_within(past.second, second));
+        self.past.drain(..old).for_each(|past| self.sum.take(&past));
     }
 
     /// A new step: how traffic was routed before says nothing about it.
     pub fn forget_routing(&mut self) {
         let past = self.past.iter_mut().map(|past| &mut past.routing);
         let current = self.current.iter_mut().map(|slot| &mut slot.counts.routing);
-        past.chain(current).for_each(|routing| *routing = Routing::default());
+        past.chain(current).chain([&mut self.sum.routing]).for_each(|routing| *routing = Routing::default());
     }
 
     /// The sum of the last minute.
     pub fn sum(&self, now: Time) -> WindowCounts {
-        let mut sum = WindowCounts::default();
         let second = now.0 / 1000;
-        for past in self.past.iter().filter(|past| is_within(past.second, second)) {
-            for (arm, (requests, errors, latency)) in past.arms.iter() {
-                let sum = sum.arms.get_mut(arm);
-                sum.requests += requests;
-                sum.errors += errors;
-                latency.iter().for_each(|(index, count)| sum.latency.add(index, count));
-            }
-            sum.routing.merge(past.routing);
+        if self.current.as_ref().is_none_or(|slot| !is_within(slot.second, second)) {
+            return WindowCounts::default();
         }
-        for Slot { counts, .. } in self.current.iter().filter(|slot| is_within(slot.second, second)) {
-            for (arm, counts) in counts.arms.iter() {
-                sum.arms.get_mut(arm).merge(counts);
-            }
-            sum.routing.merge(counts.routing);
-        }
+        let mut sum = self.sum.clone();
+        self.past.iter().take_while(|past| !is_within(past.second, second)).for_each(|past| sum.take(past));
         sum
     }
 }
@@ -165,8 +147,43 @@ impl From<Window> for Written {
 
 impl From<Written> for Window {
     fn from(Written { mut slots }: Written) -> Self {
+        let mut sum = WindowCounts::default();
+        slots.iter().for_each(|slot| sum.merge(&slot.counts));
         let current = slots.pop();
-        Self { past: slots.iter().map(Past::of).collect(), current }
+        Self { past: slots.iter().map(Past::of).collect(), current, sum }
+    }
+}
+
+impl WindowCounts {
+    fn add(&mut self, entry: &CanaryReport, current: bool) {
+        for (arm, report) in entry.arms.iter() {
+            self.arms.get_mut(arm).add(report);
+        }
+        if current {
+            let routing = &mut self.routing;
+            routing.assigned += entry.arms.stable.requests + entry.arms.canary.requests;
+            routing.misrouted += entry.misrouted;
+            routing.unassigned.stable += entry.unassigned.stable.requests;
+            routing.unassigned.canary += entry.unassigned.canary.requests;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (arm, counts) in other.arms.iter() {
+            self.arms.get_mut(arm).merge(counts);
+        }
+        self.routing.merge(other.routing);
+    }
+
+    /// Takes a second out of the sum.
+    fn take(&mut self, past: &Past) {
+        for (arm, (requests, errors, latency)) in past.arms.iter() {
+            let counts = self.arms.get_mut(arm);
+            counts.requests -= requests;
+            counts.errors -= errors;
+            counts.latency.take(latency.iter());
+        }
+        self.routing.take(past.routing);
     }
 }
 
@@ -191,6 +208,13 @@ impl Routing {
         self.unassigned.stable += other.unassigned.stable;
         self.unassigned.canary += other.unassigned.canary;
     }
+
+    fn take(&mut self, other: Self) {
+        self.assigned -= other.assigned;
+        self.misrouted -= other.misrouted;
+        self.unassigned.stable -= other.unassigned.stable;
+        self.unassigned.canary -= other.unassigned.canary;
+    }
 }
 
 #[cfg(test)]
@@ -211,6 +235,45 @@ mod tests {
         assert_eq!(window.sum(Time(600_000)), WindowCounts::default());
         window.forget_routing();
         assert_eq!(window.sum(Time(499_000)).routing, Routing::default());
+    }
+
+    #[test]
+    fn the_sum_that_is_kept_is_the_sum_of_the_seconds() {
+        let mut window = Window::default();
+        let mut added: Vec<(u64, CanaryReport, bool)> = Vec::new();
+        let mut now = 0;
+        for turn in 0..2_000_u64 {
+            // Seconds pass, some at once, now and then more than a minute; latencies come and go.
+            now += [0, 0, 300, 1_000, 7_000, if turn % 50 == 5 { 90_000 } else { 10 }][turn as usize % 6];
+            let mut entry = CanaryReport { misrouted: turn % 3, ..CanaryReport::default() };
+            let bucket = (turn * 37 % 101) as u16;
+            entry.arms.canary = ArmReport {
+                requests: turn % 5 + 1,
+                errors: turn % 2,
+                latency: vec![(bucket, turn % 4), (bucket + 200, 1)],
+                ..ArmReport::default()
+            };
+            entry.unassigned.stable.requests = turn % 7;
+            if turn % 400 == 399 {
+                window.forget_routing();
+                added.iter_mut().for_each(|(.., current)| *current = false);
+            }
+            window.add(&entry, turn % 3 > 0, Time(now));
+            added.push((now / 1000, entry, turn % 3 > 0));
+            for later in [0, 20_000, 59_000, 61_000] {
+                let mut naive = WindowCounts::default();
+                for (second, entry, current) in added.iter().rev().take(400) {
+                    if is_within(*second, (now + later) / 1000) {
+                        naive.add(entry, *current);
+                    }
+                }
+                assert_eq!(window.sum(Time(now + later)), naive, "turn {turn}, {later} ms later");
+            }
+            if turn % 100 == 0 {
+                let written = serde_json::to_string(&window).unwrap();
+                assert_eq!(serde_json::from_str::<Window>(&written).unwrap(), window);
+            }
+        }
     }
 
     #[test]
