@@ -37,7 +37,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 40)]
     healthy: u32,
     /// How many run at once
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 14)]
     side_by_side: usize,
     /// Runs nothing; prints what is in the file of --json
     #[arg(long)]
