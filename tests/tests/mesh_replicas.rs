@@ -38,6 +38,7 @@ async fn a_rollout_goes_on_step_by_step_while_its_leader_is_killed_ten_times() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
+    no_weight_grows_while_the_status_cannot_be_written(&mesh).await;
     let mut kills = 0;
     for kill in 0..KILLS {
         let canary = mesh.canary_object().await.unwrap();
@@ -66,7 +67,6 @@ async fn a_rollout_goes_on_step_by_step_while_its_leader_is_killed_ten_times() {
         mesh.replicas[leader].start().await.unwrap();
     }
     println!("the leader was killed {kills} times");
-    no_weight_grows_while_the_status_cannot_be_written(&mesh).await;
     let canary = mesh
         .until_canary("the end", 240, |canary| matches!(phase(canary), "Succeeded" | "Failed"))
         .await
