@@ -77,13 +77,13 @@ struct Outcome {
     lost: i64,
 }
 
-/// Measures and prints everything.
 /// Five thousand filters have a connection each, and the usual limit is 1,024 open files.
 fn allow_connections() -> Result<()> {
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most).context("open files")
 }
 
+/// Measures and prints everything.
 pub(crate) async fn measure(options: &Options) -> Result<Figures> {
     allow_connections()?;
     let wanted = |part: &str| options.only.as_ref().is_none_or(|only| part.contains(only.as_str()));
