@@ -160,7 +160,7 @@ impl Core {
         let mut writes = Vec::new();
         if let Some(rollout) = self.rollouts.get_mut(id) {
             rollout.see(seen);
-            rollout.look_at_router(now, &mut writes);
+            rollout.look_at_router(&mut self.route_files, now, &mut writes);
         }
         self.settle(&writes, now);
         self.publish();

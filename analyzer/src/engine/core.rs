@@ -24,7 +24,7 @@ use crate::gates::webhook;
 use crate::kubernetes::Routes;
 use crate::metrics::Metrics;
 use crate::replicas::{Hold, Intake};
-use crate::router::{self, RouterError, Written};
+use crate::router::{self, RouteFiles, RouterError, Written};
 use crate::store::{Store, StoreError, Write};
 use serin_contract::{Revision, Share};
 use serin_judge::anomaly::{self, Anomaly, Service};
@@ -57,6 +57,7 @@ pub(super) struct Core {
     pub(super) metrics: Arc<Metrics>,
     pub(super) store: Arc<dyn Store>,
     pub(super) inbox: Inbox,
+    pub(super) route_files: RouteFiles,
     /// Where reports go, where the store is shared.
     pub(super) intake: Option<Intake>,
     /// Whether weights may be written, where a lock says so.
@@ -118,6 +119,7 @@ impl Core {
             metrics,
             store,
             inbox,
+            route_files: RouteFiles::default(),
             intake,
             hold,
             whole: cluster.is_none(),
@@ -226,7 +228,7 @@ impl Core {
         let shared = self.shared_anomalies(now);
         let mut places = self.rollouts.len().div_ceil(PARTS).max(FEW);
         for rollout in self.rollouts.values_mut() {
-            rollout.look_at_router(now, &mut writes);
+            rollout.look_at_router(&mut self.route_files, now, &mut writes);
             if rollout.is_due(now) && (places > 0 || now.since(rollout.next_tick) >= LATE) {
                 places = places.saturating_sub(1);
                 rollout.tick(&shared, now, &mut writes);

@@ -15,11 +15,39 @@ use std::time::Duration;
 /// after a start.
 const ORPHAN: Duration = Duration::from_secs(60);
 
+/// The id of a rollout's experiment, kept because it is asked for with every report.
+#[derive(Debug, Default)]
+pub(super) struct ExperimentId {
+    version: String,
+    started: Time,
+    id: String,
+}
+
 impl Rollout {
-    /// The id of this rollout's experiment.
-    pub(super) fn experiment_id(&self) -> String {
+    /// To be called before [`Self::experiment_id`] is asked: a new rollout has another experiment.
+    fn name_experiment(&mut self) {
         let State { canary_version, rollout_started, .. } = &self.state;
-        release::id(&self.spec.id.to_string(), canary_version, *rollout_started)
+        let named = &self.experiment_id;
+        if named.id.is_empty() || (&named.version, named.started) != (canary_version, *rollout_started) {
+            self.experiment_id = ExperimentId {
+                version: canary_version.clone(),
+                started: *rollout_started,
+                id: release::id(&self.spec.id.to_string(), canary_version, *rollout_started),
+            };
+        }
+    }
+
+    /// The id of this rollout's experiment.
+    fn experiment_id(&self) -> &str {
+        &self.experiment_id.id
+    }
+
+    /// Takes over whether its experiment is there.
+    fn has_experiment(&mut self, is_there: bool) {
+        let id = is_there.then_some(self.experiment_id.id.as_str());
+        if self.experiment.as_deref() != id {
+            self.experiment = id.map(str::to_owned);
+        }
     }
 }
 
@@ -30,10 +58,10 @@ impl Core {
         if self.store_is_away() {
             return;
         }
+        self.rollouts.values_mut().for_each(Rollout::name_experiment);
         let mut changes = Changes::default();
         for (canary, rollout) in &self.rollouts {
-            let id = rollout.experiment_id();
-            let known = self.experiments.get(&id);
+            let known = self.experiments.get(rollout.experiment_id());
             if known.is_some_and(|book| {
                 book.record.ended.is_some() || book.follows(&rollout.state, &rollout.spec)
             }) {
@@ -64,8 +92,8 @@ impl Core {
             }
         }
         for rollout in self.rollouts.values_mut() {
-            let id = rollout.experiment_id();
-            rollout.experiment = self.experiments.get(&id).is_some().then_some(id);
+            let is_there = self.experiments.get(rollout.experiment_id()).is_some();
+            rollout.has_experiment(is_there);
         }
     }
 

@@ -4,6 +4,7 @@ use super::core::{Core, open};
 use super::rollout::Rollout;
 use crate::config::{Canary, Configuration};
 use crate::experiments::release;
+use crate::router::RouteFiles;
 use crate::store::Write;
 use serin_contract::Share;
 use serin_judge::time::Time;
@@ -42,6 +43,7 @@ impl Core {
         let receivers_changed = self.configuration.server.alerts != new.server.alerts;
         let analytics_changed = self.configuration.server.analytics != new.server.analytics;
         self.configuration = new;
+        self.route_files = RouteFiles::default();
         if receivers_changed {
             self.start_receivers();
         }

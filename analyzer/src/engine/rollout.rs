@@ -4,6 +4,7 @@ use super::act::{Deed, Order};
 use super::analysis::Analysis;
 use super::cluster::{Release, Seen};
 use super::gating::Outgoing;
+use super::releases::ExperimentId;
 use super::route::Route;
 use super::routing::Moving;
 use super::samples::Sampler;
@@ -75,6 +76,7 @@ pub(super) struct Rollout {
     pub(super) next_tick: Time,
     /// Its experiment, where there is one.
     pub(super) experiment: Option<String>,
+    pub(super) experiment_id: ExperimentId,
     /// Whether reports came since the judge last looked.
     unjudged: bool,
 }
@@ -111,6 +113,7 @@ impl Rollout {
             history: VecDeque::new(),
             recent: VecDeque::new(),
             experiment: None,
+            experiment_id: ExperimentId::default(),
             unjudged: false,
             cursor: 0,
             store_error: None,

@@ -4,7 +4,7 @@ use super::rollout::Rollout;
 use super::route::{Due, Found};
 use crate::config::Router;
 use crate::metrics::Metrics;
-use crate::router::{self, RouterError, Standing, Written, virtual_service};
+use crate::router::{RouteFiles, RouterError, Standing, Written, virtual_service};
 use crate::store::Write;
 use serin_contract::Share;
 use serin_judge::ramp::{self, Phase};
@@ -20,8 +20,8 @@ pub(super) struct Moving {
 
 impl Rollout {
     /// Looks whether somebody else changed the weight: a higher one is written back, a lower one obeyed.
-    pub(super) fn look_at_router(&mut self, now: Time, writes: &mut Vec<Write>) {
-        match self.look(now) {
+    pub(super) fn look_at_router(&mut self, files: &mut RouteFiles, now: Time, writes: &mut Vec<Write>) {
+        match self.look(files, now) {
             Found::AsWritten => {}
             Found::Ahead(share) => self.find_ahead(share, now, writes),
             Found::Changed => {
@@ -79,11 +79,11 @@ impl Rollout {
     }
 
     /// A file is read, an object was sent to us when it changed.
-    fn look(&mut self, now: Time) -> Found {
+    fn look(&mut self, files: &mut RouteFiles, now: Time) -> Found {
         match (&self.spec.router, &self.seen) {
             (Router::EnvoyRoutes(_), _) if !self.route.look_is_due(now) => Found::AsWritten,
             (Router::EnvoyRoutes(_), _) => {
-                self.route.saw(router::read(&self.spec.router).map(Standing::only))
+                self.route.saw(files.read(&self.spec.router, now).map(Standing::only))
             }
             (Router::VirtualService(_), None) => Found::AsWritten,
             (Router::VirtualService(_), Some(seen)) if !self.route.is_news(seen.version()) => {

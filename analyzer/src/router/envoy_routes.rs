@@ -8,8 +8,10 @@ use serde::Deserialize;
 use serde_saphyr::Spanned;
 use serin_contract::share::WHOLE;
 use serin_contract::{Arm, PerArm, Share};
+use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 // The parts of envoy.config.route.v3.RouteConfiguration that matter here. Envoy reads both spellings.
 #[derive(Deserialize)]
@@ -87,49 +89,94 @@ struct Digits {
 /// The weights of one route that has both clusters.
 type Weights = PerArm<Digits>;
 
-fn error(routes: &EnvoyRoutes, problem: &str) -> RouterError {
-    RouterError(format!("{}: {problem}", routes.path.display()))
+fn error(path: &Path, problem: &str) -> RouterError {
+    RouterError(format!("{}: {problem}", path.display()))
 }
 
-fn text(routes: &EnvoyRoutes) -> Result<String, RouterError> {
-    std::fs::read_to_string(&routes.path)
-        .map_err(|failure| error(routes, &format!("the route file cannot be read: {failure}")))
+fn text(path: &Path) -> Result<String, RouterError> {
+    std::fs::read_to_string(path)
+        .map_err(|failure| error(path, &format!("the route file cannot be read: {failure}")))
 }
 
-fn parse(routes: &EnvoyRoutes, text: &str) -> Result<Vec<Route>, RouterError> {
+fn parse(path: &Path, text: &str) -> Result<Vec<Route>, RouterError> {
     let document: Document = serde_saphyr::from_str(text).map_err(|failure| {
-        error(routes, &format!("is no route file of Envoy: {}", failure.without_snippet()))
+        error(path, &format!("is no route file of Envoy: {}", failure.without_snippet()))
     })?;
-    Ok(document
-        .resources
-        .into_iter()
-        .flat_map(|configuration| configuration.virtual_hosts)
-        .flat_map(|host| host.routes)
-        .collect())
+    let hosts = document.resources.into_iter().flat_map(|configuration| configuration.virtual_hosts);
+    Ok(hosts.flat_map(|host| host.routes).collect())
 }
 
-/// The weights of every route that splits traffic between our two clusters.
-fn weights(routes: &EnvoyRoutes, text: &str) -> Result<Vec<Weights>, RouterError> {
-    let mut found = Vec::new();
-    for route in parse(routes, text)? {
-        let Some(split) = route.route.and_then(|action| action.weighted_clusters) else { continue };
-        let arm = |arm: Arm| split.clusters.iter().find(|cluster| cluster.name == *routes.clusters.get(arm));
-        let (Some(stable), Some(canary)) = (arm(Arm::Stable), arm(Arm::Canary)) else { continue };
-        found.push(PerArm { stable: digits(routes, stable, text)?, canary: digits(routes, canary, text)? });
-    }
-    if found.is_empty() {
-        let PerArm { stable, canary } = &routes.clusters;
-        let problem = format!(
-            "has no route with weighted_clusters {stable} and {canary}: add one with weights 100 and 0"
-        );
-        return Err(error(routes, &problem));
-    }
-    Ok(found)
+/// What matters of a route file's text for a weight: the routes that split traffic.
+struct RouteFile {
+    text: String,
+    splits: Result<Vec<WeightedClusters>, RouterError>,
 }
 
-fn digits(routes: &EnvoyRoutes, cluster: &WeightedCluster, text: &str) -> Result<Digits, RouterError> {
+impl RouteFile {
+    fn new(path: &Path, text: String) -> Self {
+        let split = |route: Route| route.route.and_then(|action| action.weighted_clusters);
+        let splits = parse(path, &text).map(|routes| routes.into_iter().filter_map(split).collect());
+        Self { text, splits }
+    }
+
+    /// The weights of every route that splits traffic between our two clusters.
+    fn weights(&self, routes: &EnvoyRoutes) -> Result<Vec<Weights>, RouterError> {
+        let mut found = Vec::new();
+        for split in self.splits.as_ref().map_err(Clone::clone)? {
+            let arm =
+                |arm: Arm| split.clusters.iter().find(|cluster| cluster.name == *routes.clusters.get(arm));
+            let (Some(stable), Some(canary)) = (arm(Arm::Stable), arm(Arm::Canary)) else { continue };
+            let digits = |cluster| digits(&routes.path, cluster, &self.text);
+            found.push(PerArm { stable: digits(stable)?, canary: digits(canary)? });
+        }
+        if found.is_empty() {
+            let PerArm { stable, canary } = &routes.clusters;
+            let problem = format!(
+                "has no route with weighted_clusters {stable} and {canary}: add one with weights 100 and 0"
+            );
+            return Err(error(&routes.path, &problem));
+        }
+        Ok(found)
+    }
+
+    fn share(&self, routes: &EnvoyRoutes) -> Result<Share, RouterError> {
+        // With several weighted routes the largest share is what somebody may meet.
+        let share = |weights: &Weights| {
+            let sum = weights.stable.value + weights.canary.value;
+            let points = (weights.canary.value * u64::from(WHOLE)).checked_div(sum).unwrap_or(0);
+            Share::from_basis_points(points as u16).unwrap_or(Share::ALL)
+        };
+        Ok(self.weights(routes)?.iter().map(share).max().unwrap_or_default())
+    }
+}
+
+/// Route files as they were when somebody last looked. Canaries may share one: at a moment it is read once, and it
+/// is parsed only when its text has changed.
+#[derive(Default)]
+pub struct RouteFiles(BTreeMap<PathBuf, (Time, RouteFile)>);
+
+impl RouteFiles {
+    pub(super) fn share(&mut self, routes: &EnvoyRoutes, now: Time) -> Result<Share, RouterError> {
+        if let Some((at, file)) = self.0.get_mut(&routes.path) {
+            if *at != now {
+                let text = text(&routes.path)?;
+                if text != file.text {
+                    *file = RouteFile::new(&routes.path, text);
+                }
+                *at = now;
+            }
+            return file.share(routes);
+        }
+        let file = RouteFile::new(&routes.path, text(&routes.path)?);
+        let share = file.share(routes);
+        self.0.insert(routes.path.clone(), (now, file));
+        share
+    }
+}
+
+fn digits(path: &Path, cluster: &WeightedCluster, text: &str) -> Result<Digits, RouterError> {
     let Some(weight) = &cluster.weight else {
-        return Err(error(routes, &format!("cluster {} has no weight: write one", cluster.name)));
+        return Err(error(path, &format!("cluster {} has no weight: write one", cluster.name)));
     };
     let span = weight.defined.span();
     let place = span.byte_offset().zip(span.byte_len()).and_then(|(start, len)| {
@@ -138,31 +185,21 @@ fn digits(routes: &EnvoyRoutes, cluster: &WeightedCluster, text: &str) -> Result
     });
     let Some((start, end)) = place else {
         let problem = format!("the weight of {} is not written as plain digits: write it so", cluster.name);
-        return Err(error(routes, &problem));
+        return Err(error(path, &problem));
     };
     Ok(Digits { start, end, value: u64::from(weight.value) })
 }
 
-pub(super) fn read(routes: &EnvoyRoutes) -> Result<Share, RouterError> {
-    let text = text(routes)?;
-    // With several weighted routes the largest share is what somebody may meet.
-    let share = |weights: &Weights| {
-        let sum = weights.stable.value + weights.canary.value;
-        let points = (weights.canary.value * u64::from(WHOLE)).checked_div(sum).unwrap_or(0);
-        Share::from_basis_points(points as u16).unwrap_or(Share::ALL)
-    };
-    Ok(weights(routes, &text)?.iter().map(share).max().unwrap_or_default())
-}
-
 pub(super) fn write(routes: &EnvoyRoutes, share: Share, may: &dyn Fn() -> bool) -> Result<(), RouterError> {
-    let old = text(routes)?;
+    let file = RouteFile::new(&routes.path, text(&routes.path)?);
     let mut edits: Vec<(Digits, u64)> = Vec::new();
-    for weights in weights(routes, &old)? {
+    for weights in file.weights(routes)? {
         let (stable, canary) = split(weights.stable.value + weights.canary.value, share);
         edits.extend([(weights.stable, stable), (weights.canary, canary)]);
     }
     // From the end, so that earlier places stay where they are.
     edits.sort_by_key(|(digits, _)| std::cmp::Reverse(digits.start));
+    let old = file.text;
     let mut new = old.clone();
     for (digits, weight) in edits {
         let kept = old[digits.start..digits.end].trim_start_matches(|c: char| c.is_ascii_digit());
@@ -172,7 +209,7 @@ pub(super) fn write(routes: &EnvoyRoutes, share: Share, may: &dyn Fn() -> bool) 
         return Ok(());
     }
     replace(routes, &new, may)
-        .map_err(|failure| error(routes, &format!("the weights cannot be written: {failure}")))
+        .map_err(|failure| error(&routes.path, &format!("the weights cannot be written: {failure}")))
 }
 
 /// Two weights for a share, with the sum that the file has where that gives whole numbers, else in
@@ -203,9 +240,10 @@ fn replace(routes: &EnvoyRoutes, text: &str, may: &dyn Fn() -> bool) -> std::io:
 }
 
 pub(super) fn problems(routes: &EnvoyRoutes) -> Vec<String> {
-    let parsed = text(routes).and_then(|text| {
-        weights(routes, &text)?;
-        parse(routes, &text)
+    let parsed = text(&routes.path).and_then(|text| {
+        let list = parse(&routes.path, &text)?;
+        RouteFile::new(&routes.path, text).weights(routes)?;
+        Ok(list)
     });
     let list = match parsed {
         Ok(list) => list,
@@ -225,7 +263,7 @@ pub(super) fn problems(routes: &EnvoyRoutes) -> Vec<String> {
                     && header.string_match.exact.as_deref() == Some(value)
             }) && route.route.as_ref().is_some_and(|action| action.cluster.as_ref() == Some(cluster))
         });
-        let told = |problem: String| error(routes, &problem).to_string();
+        let told = |problem: String| error(&routes.path, &problem).to_string();
         match (place, weighted) {
             (None, _) => problems.push(told(format!(
                 "no route sends `x-canary: \"{value}\"` (string_match exact) to {cluster}: assigned users would be routed by weight"

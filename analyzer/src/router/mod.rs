@@ -4,7 +4,9 @@ mod envoy_routes;
 pub mod virtual_service;
 
 use crate::config::Router;
+pub use envoy_routes::RouteFiles;
 use serin_contract::Share;
+use serin_judge::time::Time;
 use std::sync::{Mutex, PoisonError};
 use virtual_service::Drift;
 
@@ -70,14 +72,16 @@ fn not_a_file(name: &str) -> RouterError {
     RouterError(format!("VirtualService {name} is no file: `serin serve --kubernetes` writes it"))
 }
 
-/// The canary's share that the route file asks for now.
-///
-/// # Errors
-/// When the file cannot be read or does not route both clusters by weight.
-pub fn read(router: &Router) -> Result<Share, RouterError> {
-    match router {
-        Router::EnvoyRoutes(routes) => envoy_routes::read(routes),
-        Router::VirtualService(service) => Err(not_a_file(&service.name)),
+impl RouteFiles {
+    /// The canary's share that the route file asks for now; the file is read once for each `now`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or does not route both clusters by weight.
+    pub fn read(&mut self, router: &Router, now: Time) -> Result<Share, RouterError> {
+        match router {
+            Router::EnvoyRoutes(routes) => self.share(routes, now),
+            Router::VirtualService(service) => Err(not_a_file(&service.name)),
+        }
     }
 }
 
@@ -86,7 +90,7 @@ pub fn read(router: &Router) -> Result<Share, RouterError> {
 /// `may` is asked at the last moment whether the weight may be written at all.
 ///
 /// # Errors
-/// As [`read`]; the file is then as it was.
+/// As [`RouteFiles::read`]; the file is then as it was.
 pub fn write(router: &Router, share: Share, may: &dyn Fn() -> bool) -> Result<(), RouterError> {
     let routes = match router {
         Router::EnvoyRoutes(routes) => routes,

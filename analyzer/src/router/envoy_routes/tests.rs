@@ -35,6 +35,10 @@ fn file(text: &str) -> (tempfile::TempDir, EnvoyRoutes) {
     (folder, EnvoyRoutes { path, clusters })
 }
 
+fn read(routes: &EnvoyRoutes) -> Result<Share, RouterError> {
+    RouteFiles::default().share(routes, Time(0))
+}
+
 fn share(percent: f64) -> Share {
     Share::from_percent(percent).expect("a share")
 }
@@ -119,4 +123,35 @@ fn whoever_may_not_write_at_the_last_moment_leaves_the_file_as_it_was() {
     assert!(told.contains("lock has run out"), "{told}");
     assert_eq!(std::fs::read_to_string(&routes.path).expect("read"), YAML);
     assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 1, "and nothing beside it");
+}
+
+#[test]
+fn canaries_that_share_a_file_are_read_from_it_at_once_and_each_look_sees_what_changed() {
+    let two = YAML.replace(
+        "{name: a, weight: 100}, {name: b, weight: 0}",
+        "{name: a, weight: 70}, {name: b, weight: 30}",
+    );
+    let (_folder, shop) = file(&two);
+    let clusters = PerArm { stable: "a".to_owned(), canary: "b".to_owned() };
+    let other = EnvoyRoutes { path: shop.path.clone(), clusters };
+    let mut files = RouteFiles::default();
+    let mut look = |at| (files.share(&shop, Time(at)), files.share(&other, Time(at)));
+    assert_eq!(look(1), (Ok(Share::NONE), Ok(share(30.0))));
+    // Of the same length, so that only its text tells.
+    std::fs::write(
+        &shop.path,
+        two.replace("weight: 30}", "weight: 40}").replace("weight: 70}", "weight: 60}"),
+    )
+    .expect("written");
+    assert_eq!(look(1), (Ok(Share::NONE), Ok(share(30.0))), "one moment, one reading");
+    assert_eq!(look(2), (Ok(Share::NONE), Ok(share(40.0))));
+    std::fs::write(&shop.path, "resources: 7").expect("written");
+    let (broken, broken_too) = look(3);
+    let problem = broken.expect_err("no route file").to_string();
+    assert!(problem.contains("is no route file of Envoy"), "{problem}");
+    assert_eq!(broken_too.map_err(|error| error.to_string()), Err(problem));
+    std::fs::remove_file(&shop.path).expect("removed");
+    assert!(look(4).0.expect_err("no file").to_string().contains("cannot be read"));
+    std::fs::write(&shop.path, two).expect("written");
+    assert_eq!(look(5), (Ok(Share::NONE), Ok(share(30.0))));
 }
