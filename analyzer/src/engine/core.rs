@@ -3,13 +3,13 @@
 use super::Message;
 use super::act::{Order, Refused};
 use super::audit::came_of_action;
-use super::collecting::send_round;
 use super::filters::Filters;
-use super::folding::{Backing, Inbox};
+use super::folding::Backing;
 use super::gating::Outgoing;
+use super::inbox::Inbox;
 use super::past::Series;
 use super::plans::Published;
-use super::pressure::{self, Pressure};
+use super::pressure::Pressure;
 use super::publishing::plan_parts;
 use super::rollout::{Rollout, SAMPLES};
 use super::route::Due;
@@ -27,7 +27,6 @@ use crate::replicas::{Hold, Intake};
 use crate::router::{self, RouteFiles, RouterError, Written};
 use crate::store::{Store, StoreError, Write};
 use serin_contract::{Revision, Share};
-use serin_judge::anomaly::{self, Anomaly, Service};
 use serin_judge::time::Time;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,14 +35,6 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 /// A store that failed is tried again after so long.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
-/// How often alerts and the canaries' numbers at `/metrics` are brought up to date.
-const BOARD: Duration = Duration::from_secs(1);
-/// Of more than a few canaries only this part ticks in one beat, the rest in those after it; from then on they stay
-/// apart. A thousand at once would be a thousand snapshots in memory, and reports would wait for all of them.
-const PARTS: usize = 8;
-const FEW: usize = 25;
-/// A tick that is so late waits no longer.
-const LATE: Duration = Duration::from_secs(1);
 
 pub(super) struct Core {
     pub(super) configuration: Configuration,
@@ -68,17 +59,17 @@ pub(super) struct Core {
     pub(super) spread: Option<Revision>,
     /// The way to the cluster's objects; none outside a cluster.
     cluster: Option<Routes>,
-    queue: mpsc::Sender<Message>,
+    pub(super) queue: mpsc::Sender<Message>,
     /// Rung where something was decided that people should see at once.
     pub(super) news: Arc<Notify>,
     pub(super) save_again: Option<Time>,
-    desk: Desk,
-    receivers: Receivers,
+    pub(super) desk: Desk,
+    pub(super) receivers: Receivers,
     pub(super) analytics: Outlet,
-    next_board: Time,
+    pub(super) next_board: Time,
     /// When this program began.
     pub(super) started: Time,
-    series: Series,
+    pub(super) series: Series,
 }
 
 impl Core {
@@ -217,79 +208,6 @@ impl Core {
             }
         }
         None
-    }
-
-    /// Looks at the clock: ticks that are due, weights to write, filters that fell silent.
-    pub(super) fn beat(&mut self, now: Time) {
-        self.filters.forget(now);
-        self.pressure.look(now, pressure::usage);
-        self.look_at_inbox(now);
-        let mut writes = self.experiments.pass_time(now);
-        let shared = self.shared_anomalies(now);
-        let mut places = self.rollouts.len().div_ceil(PARTS).max(FEW);
-        for rollout in self.rollouts.values_mut() {
-            rollout.look_at_router(&mut self.route_files, now, &mut writes);
-            if rollout.is_due(now) && (places > 0 || now.since(rollout.next_tick) >= LATE) {
-                places = places.saturating_sub(1);
-                rollout.tick(&shared, now, &mut writes);
-            }
-        }
-        self.settle(&writes, now);
-        self.publish();
-        self.ask_sources(now);
-        if now >= self.next_board {
-            self.next_board = now.plus(BOARD);
-            self.show_board(now);
-            self.keep_series(now);
-        }
-    }
-
-    /// What several canaries have together: looked for when one of them takes a sample.
-    fn shared_anomalies(&self, now: Time) -> Vec<Anomaly> {
-        let due = self.rollouts.values().any(|rollout| rollout.is_live() && rollout.is_due(now));
-        if !due || self.rollouts.len() < 2 {
-            return Vec::new();
-        }
-        let live = self.rollouts.iter().filter(|(_, rollout)| rollout.is_live());
-        let services: Vec<Service<'_>> =
-            live.map(|(name, rollout)| Service { name, samples: &rollout.analysis.samples }).collect();
-        anomaly::shared(&services)
-    }
-
-    fn ask_sources(&mut self, now: Time) {
-        let program = self.configuration.server.prometheus.as_ref();
-        for (id, rollout) in &mut self.rollouts {
-            if let Some(round) = rollout.round_due(program, now) {
-                send_round(self.queue.clone(), id.clone(), round);
-            }
-        }
-    }
-
-    /// How experiments go, for whoever looks later.
-    fn keep_series(&mut self, now: Time) {
-        let draft = self.experiments.draft(&*self.store, now);
-        let due = self.series.due(&draft.all(), now);
-        if !due.is_empty()
-            && let Err(error) = self.commit(&due)
-        {
-            tracing::error!(%error, "the numbers of experiments could not be kept");
-        }
-    }
-
-    /// Alerts and the numbers of `/metrics`.
-    fn show_board(&mut self, now: Time) {
-        let all_follow = self.filters.count(self.plan.revision()).1 == 0;
-        for (id, rollout) in &mut self.rollouts {
-            if all_follow {
-                rollout.arrived(&self.metrics, now);
-            }
-            let summary = rollout.summary(now);
-            let news = self.desk.update(id, rollout.alerts(&summary, now), now);
-            news.iter().for_each(|notice| self.receivers.tell(notice));
-            rollout.firing = self.desk.firing(id);
-            self.metrics.board.show(id, rollout.series(&summary, self.desk.count(id), now));
-        }
-        self.metrics.experiments.show(self.experiments.series(now));
     }
 
     /// Stores what was decided, and sends weights on their way. A decision stands even when the store

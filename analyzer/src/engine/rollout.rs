@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::router::virtual_service;
 use crate::sources::ledger::Ledger;
 use crate::store::{RolloutReport, Snapshot, Write};
-use serde_json::value::{RawValue, to_raw_value};
+use serde_json::value::RawValue;
 use serin_contract::plan::CanaryDocument;
 use serin_contract::report::Instance;
 use serin_contract::{Arm, CanaryReport, Share, Step, UnitHash};
@@ -32,8 +32,6 @@ use std::time::Duration;
 
 /// Samples that are looked at; the store has the whole rollout.
 pub(super) const SAMPLES: usize = 100;
-/// For how long a sample's text is kept beside the store, for whoever looks once a second.
-const RECENT: Duration = Duration::from_secs(60);
 /// Lines of history kept in memory; the store has all.
 pub(super) const HISTORY: usize = 100;
 
@@ -190,22 +188,6 @@ impl Rollout {
         self.follow(decided, now, writes);
         self.ask_about_analysis();
         writes.push(self.snapshot());
-    }
-
-    /// Keeps a sample's text as long as it is recent; as a tree it would take ten times as much.
-    pub(super) fn keep(&mut self, taken: Time, sample: &serde_json::Value, now: Time) {
-        // Samples are maps with string keys and finite numbers: there is nothing in them that JSON cannot say.
-        if let Ok(text) = to_raw_value(sample) {
-            self.recent.push_back((taken, text));
-        }
-        self.recent.retain(|(taken, _)| now.since(*taken) < RECENT);
-        self.recent.drain(..self.recent.len().saturating_sub(SAMPLES));
-    }
-
-    /// The recent samples that were taken after a moment, oldest first.
-    pub(super) fn samples_after(&self, after: Time) -> Vec<serde_json::Value> {
-        let newer = self.recent.iter().filter(|(taken, _)| *taken > after);
-        newer.filter_map(|(_, text)| serde_json::from_str(text.get()).ok()).collect()
     }
 
     /// The cluster shows something new.

@@ -1,8 +1,10 @@
 //! One sample for each analysis interval: what each version did since the sample before.
 
+use super::rollout::{Rollout, SAMPLES};
 use crate::report::Affected;
 use crate::sources::ledger::{Extras, Ledger};
 use serde::{Deserialize, Serialize};
+use serde_json::value::to_raw_value;
 use serde_json::{Value, json};
 use serin_contract::PerArm;
 use serin_judge::histogram::{Histogram, Quantile};
@@ -10,6 +12,10 @@ use serin_judge::observations::{ArmTotals, Observations};
 use serin_judge::ramp::State;
 use serin_judge::summary::{ArmSummary, Summary};
 use serin_judge::time::Time;
+use std::time::Duration;
+
+/// For how long a sample's text is kept beside the store, for whoever looks once a second.
+const RECENT: Duration = Duration::from_secs(60);
 
 /// Remembers the totals of the last sample, so that the next one is their difference.
 pub(super) struct Sampler {
@@ -114,6 +120,24 @@ impl Sampler {
 /// The units of the running stratum.
 fn running(summary: &Summary) -> PerArm<Affected> {
     summary.window.map(|arm| Affected { seen: arm.units, erred: arm.erring_units, slow: arm.slow_units })
+}
+
+impl Rollout {
+    /// Keeps a sample's text as long as it is recent; as a tree it would take ten times as much.
+    pub(super) fn keep(&mut self, taken: Time, sample: &Value, now: Time) {
+        // Samples are maps with string keys and finite numbers: there is nothing in them that JSON cannot say.
+        if let Ok(text) = to_raw_value(sample) {
+            self.recent.push_back((taken, text));
+        }
+        self.recent.retain(|(taken, _)| now.since(*taken) < RECENT);
+        self.recent.drain(..self.recent.len().saturating_sub(SAMPLES));
+    }
+
+    /// The recent samples that were taken after a moment, oldest first.
+    pub(super) fn samples_after(&self, after: Time) -> Vec<Value> {
+        let newer = self.recent.iter().filter(|(taken, _)| *taken > after);
+        newer.filter_map(|(_, text)| serde_json::from_str(text.get()).ok()).collect()
+    }
 }
 
 impl Counted {

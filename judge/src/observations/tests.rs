@@ -1,6 +1,7 @@
 //! What counts, what does not, and what survives being written down.
 
 use super::*;
+use crate::summary::Summary;
 use proptest::prelude::*;
 use serin_contract::Tally;
 use serin_contract::latency::index;
