@@ -24,6 +24,7 @@ const TURN: Duration = Duration::from_millis(80);
 const TRIM: Duration = Duration::from_secs(1);
 /// How often what is too old is swept out.
 pub(super) const SWEEP: Duration = Duration::from_secs(3600);
+
 impl Core {
     /// What a shared store asks of each beat.
     pub(super) fn look_at_inbox(&mut self, now: Time) {

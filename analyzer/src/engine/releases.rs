@@ -15,39 +15,38 @@ use std::time::Duration;
 /// after a start.
 const ORPHAN: Duration = Duration::from_secs(60);
 
-/// The id of a rollout's experiment, kept because it is asked for with every report.
+/// A rollout's experiment, if it has one. The id is kept because it is asked for with every report.
 #[derive(Debug, Default)]
-pub(super) struct ExperimentId {
+pub(super) struct OwnExperiment {
     version: String,
     started: Time,
     id: String,
+    is_there: bool,
 }
 
 impl Rollout {
     /// To be called before [`Self::experiment_id`] is asked: a new rollout has another experiment.
     fn name_experiment(&mut self) {
         let State { canary_version, rollout_started, .. } = &self.state;
-        let named = &self.experiment_id;
+        let named = &self.own_experiment;
         if named.id.is_empty() || (&named.version, named.started) != (canary_version, *rollout_started) {
-            self.experiment_id = ExperimentId {
+            self.own_experiment = OwnExperiment {
                 version: canary_version.clone(),
                 started: *rollout_started,
                 id: release::id(&self.spec.id.to_string(), canary_version, *rollout_started),
+                is_there: false,
             };
         }
     }
 
-    /// The id of this rollout's experiment.
+    /// The id that this rollout's experiment has or would have.
     fn experiment_id(&self) -> &str {
-        &self.experiment_id.id
+        &self.own_experiment.id
     }
 
-    /// Takes over whether its experiment is there.
-    fn has_experiment(&mut self, is_there: bool) {
-        let id = is_there.then_some(self.experiment_id.id.as_str());
-        if self.experiment.as_deref() != id {
-            self.experiment = id.map(str::to_owned);
-        }
+    /// The id of this rollout's experiment, where there is one.
+    pub(super) fn experiment(&self) -> Option<&str> {
+        self.own_experiment.is_there.then_some(self.experiment_id())
     }
 }
 
@@ -92,8 +91,7 @@ impl Core {
             }
         }
         for rollout in self.rollouts.values_mut() {
-            let is_there = self.experiments.get(rollout.experiment_id()).is_some();
-            rollout.has_experiment(is_there);
+            rollout.own_experiment.is_there = self.experiments.get(rollout.experiment_id()).is_some();
         }
     }
 
@@ -105,7 +103,7 @@ impl Core {
     ) -> Result<(), StoreError> {
         // In a cluster reports may be here before their Canary is.
         let rollout = self.rollouts.get(&entry.name);
-        let current = rollout.and_then(|rollout| rollout.experiment.as_deref());
+        let current = rollout.and_then(Rollout::experiment);
         let exposed = current.and_then(|id| self.experiments.exposed(id, entry.step));
         let current = current.filter(|_| exposed.is_some());
         let Some(id) = current.or_else(|| self.experiments.of_release(&entry.name, entry.step)) else {

@@ -4,7 +4,7 @@ use super::act::{Deed, Order};
 use super::analysis::Analysis;
 use super::cluster::{Release, Seen};
 use super::gating::Outgoing;
-use super::releases::ExperimentId;
+use super::releases::OwnExperiment;
 use super::route::Route;
 use super::routing::Moving;
 use super::samples::Sampler;
@@ -72,9 +72,7 @@ pub(super) struct Rollout {
     pub(super) outgoing: Vec<Outgoing>,
     pub(super) sampler: Sampler,
     pub(super) next_tick: Time,
-    /// Its experiment, where there is one.
-    pub(super) experiment: Option<String>,
-    pub(super) experiment_id: ExperimentId,
+    pub(super) own_experiment: OwnExperiment,
     /// Whether reports came since the judge last looked.
     unjudged: bool,
 }
@@ -110,8 +108,7 @@ impl Rollout {
             outgoing: Vec::new(),
             history: VecDeque::new(),
             recent: VecDeque::new(),
-            experiment: None,
-            experiment_id: ExperimentId::default(),
+            own_experiment: OwnExperiment::default(),
             unjudged: false,
             cursor: 0,
             store_error: None,

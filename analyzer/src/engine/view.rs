@@ -81,7 +81,7 @@ impl CanaryView {
             stratum: state.stratum,
             stable_version: state.stable_version.clone(),
             canary_version: state.canary_version.clone(),
-            experiment: rollout.experiment.clone(),
+            experiment: rollout.experiment().map(str::to_owned),
             verdict: state.verdict.clone(),
             router: RouterView {
                 weight: rollout.route.confirmed.map(Share::percent),

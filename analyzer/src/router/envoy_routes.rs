@@ -106,6 +106,29 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Route>, RouterError> {
     Ok(hosts.flat_map(|host| host.routes).collect())
 }
 
+/// The weights of every route that splits traffic between our two clusters.
+fn weights<'a>(
+    routes: &EnvoyRoutes,
+    splits: impl IntoIterator<Item = &'a WeightedClusters>,
+    text: &str,
+) -> Result<Vec<Weights>, RouterError> {
+    let mut found = Vec::new();
+    for split in splits {
+        let arm = |arm: Arm| split.clusters.iter().find(|cluster| cluster.name == *routes.clusters.get(arm));
+        let (Some(stable), Some(canary)) = (arm(Arm::Stable), arm(Arm::Canary)) else { continue };
+        let digits = |cluster| digits(&routes.path, cluster, text);
+        found.push(PerArm { stable: digits(stable)?, canary: digits(canary)? });
+    }
+    if found.is_empty() {
+        let PerArm { stable, canary } = &routes.clusters;
+        let problem = format!(
+            "has no route with weighted_clusters {stable} and {canary}: add one with weights 100 and 0"
+        );
+        return Err(error(&routes.path, &problem));
+    }
+    Ok(found)
+}
+
 /// What matters of a route file's text for a weight: the routes that split traffic.
 struct RouteFile {
     text: String,
@@ -119,24 +142,8 @@ impl RouteFile {
         Self { text, splits }
     }
 
-    /// The weights of every route that splits traffic between our two clusters.
     fn weights(&self, routes: &EnvoyRoutes) -> Result<Vec<Weights>, RouterError> {
-        let mut found = Vec::new();
-        for split in self.splits.as_ref().map_err(Clone::clone)? {
-            let arm =
-                |arm: Arm| split.clusters.iter().find(|cluster| cluster.name == *routes.clusters.get(arm));
-            let (Some(stable), Some(canary)) = (arm(Arm::Stable), arm(Arm::Canary)) else { continue };
-            let digits = |cluster| digits(&routes.path, cluster, &self.text);
-            found.push(PerArm { stable: digits(stable)?, canary: digits(canary)? });
-        }
-        if found.is_empty() {
-            let PerArm { stable, canary } = &routes.clusters;
-            let problem = format!(
-                "has no route with weighted_clusters {stable} and {canary}: add one with weights 100 and 0"
-            );
-            return Err(error(&routes.path, &problem));
-        }
-        Ok(found)
+        weights(routes, self.splits.as_ref().map_err(Clone::clone)?, &self.text)
     }
 
     fn share(&self, routes: &EnvoyRoutes) -> Result<Share, RouterError> {
@@ -242,7 +249,11 @@ fn replace(routes: &EnvoyRoutes, text: &str, may: &dyn Fn() -> bool) -> std::io:
 pub(super) fn problems(routes: &EnvoyRoutes) -> Vec<String> {
     let parsed = text(&routes.path).and_then(|text| {
         let list = parse(&routes.path, &text)?;
-        RouteFile::new(&routes.path, text).weights(routes)?;
+        weights(
+            routes,
+            list.iter().filter_map(|route| route.route.as_ref()?.weighted_clusters.as_ref()),
+            &text,
+        )?;
         Ok(list)
     });
     let list = match parsed {
